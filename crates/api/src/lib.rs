@@ -1,0 +1,1 @@
+//! `entresol-api`: to be written.

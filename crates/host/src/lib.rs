@@ -1,0 +1,1 @@
+//! `entresol-host`: to be written.

@@ -1,0 +1,1 @@
+//! `entresol-layer1`: to be written.

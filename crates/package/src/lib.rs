@@ -1,0 +1,1 @@
+//! `entresol-package`: to be written.

@@ -1,0 +1,1 @@
+//! `entresol-sandbox`: to be written.

@@ -1,0 +1,1 @@
+//! `entresol-store`: to be written.

@@ -1,0 +1,1 @@
+//! `entresol-vault`: to be written.

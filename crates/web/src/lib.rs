@@ -1,0 +1,1 @@
+//! `entresol-web`: to be written.

@@ -1,0 +1,1 @@
+//! `payments-contract`: to be written.

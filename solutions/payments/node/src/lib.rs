@@ -1,0 +1,1 @@
+//! `payments-node`: to be written.

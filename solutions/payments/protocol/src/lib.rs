@@ -1,0 +1,1 @@
+//! `payments-protocol`: to be written.
