@@ -1,0 +1,325 @@
+//! What goes in and out of the host's methods: plain data, the same on the control socket, in the CLI's `--json` and
+//! on the web page. Field names are camelCase; wei are decimal strings; bytes and addresses 0x-hex; times are Unix
+//! milliseconds.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+/// Answer of `status`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    /// Version of the program.
+    pub version: String,
+    /// The wallet's home directory.
+    pub home: String,
+    /// True while the seed is locked: nothing can be signed for callers.
+    pub locked: bool,
+    /// Layer-1 networks and what their block trackers say.
+    pub networks: Vec<NetworkView>,
+    /// Number of solutions that are not removed.
+    pub solutions: u64,
+    /// Approvals that wait for the user.
+    pub pending_approvals: u64,
+    /// Grows with every change that a screen could show; see `changes_wait`.
+    pub changes: u64,
+}
+
+/// A layer-1 network.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NetworkView {
+    /// The user's name for it.
+    pub name: String,
+    /// EIP-155 chain id.
+    pub chain_id: u64,
+    /// Endpoints, first one first.
+    pub rpc_urls: Vec<String>,
+    /// Blocks after which an inclusion counts as settled.
+    pub confirmations: u64,
+    /// Number of the newest block seen, none before the first.
+    pub head: Option<u64>,
+    /// What is wrong with it now, in words, if anything.
+    pub problem: Option<String>,
+}
+
+/// Parameters of `network_add`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NetworkInput {
+    /// The user's name for it.
+    pub name: String,
+    /// At least one endpoint (http or https).
+    pub rpc_urls: Vec<String>,
+    /// Expected chain id; taken from the endpoint when absent, and pinned.
+    #[serde(default)]
+    pub chain_id: Option<u64>,
+    /// Blocks after which an inclusion counts as settled; 12 when absent (1 on the development chain ids).
+    #[serde(default)]
+    pub confirmations: Option<u64>,
+}
+
+/// A layer-1 account of the user.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AccountView {
+    /// Index `i` in `m/44'/60'/0'/0/i`.
+    pub index: u32,
+    /// EIP-55 address.
+    pub address: String,
+    /// Derivation path.
+    pub path: String,
+    /// Balance in wei per network name; absent where the network does not answer.
+    pub balances: std::collections::BTreeMap<String, String>,
+}
+
+/// Parameters of `solution_add`: the inputs of the specification, under its names or ours.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SolutionInput {
+    /// Short handle, `^[a-z][a-z0-9-]{0,31}$`; made from the package's title when absent.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Name of the layer-1 network.
+    pub network: String,
+    /// Gateway contract on layer 1.
+    #[serde(default, alias = "layer2SolutionContractAddress")]
+    pub gateway: Option<String>,
+    /// Where the layer-2 network answers.
+    #[serde(default, alias = "layer2NetworkUrl")]
+    pub network_urls: Vec<String>,
+    /// Root of the plugin's keys; the default root when absent.
+    #[serde(default, alias = "layer2KeyDerivationPath")]
+    pub key_path: Option<String>,
+    /// `folder:PATH`, `tarball:PATH` or `npm:NAME@VERSION`.
+    #[serde(alias = "layer2Script")]
+    pub script: String,
+    /// Index of the owner account.
+    #[serde(default)]
+    pub owner: u32,
+    /// First layer-1 block of interest; the block of installation when absent.
+    #[serde(default)]
+    pub from_block: Option<u64>,
+    /// Idempotency: the same key gives the same approval.
+    #[serde(default)]
+    pub request_key: Option<String>,
+}
+
+/// A registered solution.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SolutionView {
+    /// Local id.
+    pub id: i64,
+    /// Short handle.
+    pub name: String,
+    /// Title from the manifest (the plugin's words).
+    pub title: String,
+    /// Layer-1 network.
+    pub network: String,
+    /// Gateway contract, if any.
+    pub gateway: Option<String>,
+    /// Layer-2 URLs.
+    pub network_urls: Vec<String>,
+    /// Root of the plugin's keys.
+    pub key_path: String,
+    /// Owner account.
+    pub owner: u32,
+    /// Package name and version.
+    pub package: String,
+    /// SHA-512 of the package, hex.
+    pub package_sha512: String,
+    /// `active`, `suspended` or `removed`.
+    pub status: String,
+    /// `stopped`, `starting`, `running` or `failed: …`.
+    pub plugin: String,
+    /// Digest of the interface pinned at install, 0x-hex.
+    pub interface_digest: String,
+    /// Actions as the plugin declared them.
+    pub actions: Vec<ActionView>,
+    /// Names of the published state.
+    pub state_names: Vec<String>,
+    /// Permissions granted.
+    pub grants: Vec<String>,
+}
+
+/// One typed action.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ActionView {
+    /// Name.
+    pub name: String,
+    /// The plugin's description.
+    pub description: String,
+    /// Solidity-style signature, e.g. `makePayment(address toAddress, uint256 value)`.
+    pub signature: String,
+    /// Parameters in order.
+    pub params: Vec<ParamView>,
+    /// True when the action declares that it only reads.
+    pub read_only: bool,
+}
+
+/// One typed parameter.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ParamView {
+    /// Name.
+    pub name: String,
+    /// Solidity ABI type.
+    #[serde(rename = "type")]
+    pub ty: String,
+    /// Unit, such as `wei`, if declared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
+    /// Role, such as `amount` or `recipient`, if declared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+}
+
+/// One row of an approval.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Row {
+    /// Label.
+    pub label: String,
+    /// Value, complete (addresses are never shortened).
+    pub value: String,
+}
+
+/// A request that waits for the user's decision, or did.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ApprovalView {
+    /// Number.
+    pub id: i64,
+    /// `install`, `deposit`, `withdraw`, `sign`.
+    pub kind: String,
+    /// Handle of the solution it concerns, if there is one yet.
+    pub solution: Option<String>,
+    /// `pending`, `approved`, `rejected`, `expired`, `done` or `failed`.
+    pub state: String,
+    /// The wallet's own sentence.
+    pub sentence: String,
+    /// What is decided, row by row, in the wallet's words.
+    pub rows: Vec<Row>,
+    /// Plain warnings.
+    pub warnings: Vec<String>,
+    /// Callers on whose behalf it is asked, in words.
+    pub causes: Vec<String>,
+    /// Digest of the intent; a decision must name it.
+    pub digest: String,
+    /// Created, Unix milliseconds.
+    pub created_at: i64,
+    /// Falls out of the queue at this time.
+    pub expires_at: i64,
+    /// What came of it: `{ transaction?, transfer?, solution?, signature?, error? }`.
+    pub outcome: Json,
+}
+
+/// Parameters of `approval_decide`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Decision {
+    /// Number of the approval.
+    pub id: i64,
+    /// True to approve, false to reject.
+    pub approve: bool,
+    /// The digest that was shown; another one is refused.
+    pub digest: String,
+}
+
+/// Parameters of `deposit` and `withdraw`: a proposal of a layer-1 call to the gateway.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GatewayCallInput {
+    /// Handle or id of the solution.
+    pub solution: String,
+    /// Function; the first of the role when absent.
+    #[serde(default)]
+    pub function: Option<String>,
+    /// Arguments as JSON; for a deposit with one address parameter, the first layer-2 account when absent.
+    #[serde(default)]
+    pub args: Option<Vec<Json>>,
+    /// Wei (decimal string); only for deposits.
+    #[serde(default)]
+    pub value: Option<String>,
+    /// Idempotency: the same key gives the same approval.
+    #[serde(default)]
+    pub request_key: Option<String>,
+}
+
+/// Parameters of `call`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CallInput {
+    /// Handle or id of the solution.
+    pub solution: String,
+    /// Name of the action.
+    pub action: String,
+    /// Values by parameter name.
+    #[serde(default)]
+    pub params: serde_json::Map<String, Json>,
+    /// Idempotency id: the result is kept; a crash in between answers "outcome unknown" (code -32002).
+    #[serde(default)]
+    pub id: Option<String>,
+}
+
+/// Answer of `state`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StateView {
+    /// Handle.
+    pub solution: String,
+    /// Grows with every `updateLayer2State` since the daemon's start.
+    pub version: u64,
+    /// The published document.
+    pub state: Json,
+}
+
+/// A deposit or withdrawal, followed stage by stage.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TransferView {
+    /// Number.
+    pub id: i64,
+    /// Handle.
+    pub solution: String,
+    /// `deposit` or `withdrawal`.
+    pub kind: String,
+    /// Called function.
+    pub function: String,
+    /// Wei (decimal string).
+    pub amount: String,
+    /// `sent`, `included`, `confirmed`, `failed`.
+    pub stage: String,
+    /// Layer-1 transaction.
+    pub transaction: Option<String>,
+    /// Gas used, once included.
+    pub gas_used: Option<u64>,
+    /// Block of inclusion, once included.
+    pub block: Option<u64>,
+    /// The approval behind it.
+    pub approval: Option<i64>,
+    /// Created, Unix milliseconds.
+    pub created_at: i64,
+}
+
+/// One row of the activity journal.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ActivityView {
+    /// Number.
+    pub id: i64,
+    /// When the intent was written.
+    pub at: i64,
+    /// Who acted.
+    pub actor: String,
+    /// What they did.
+    pub action: String,
+    /// On what.
+    pub resource: String,
+    /// Without keys and without database values.
+    pub detail: Json,
+    /// `ok`, `error: …`, or none where the daemon stopped in between.
+    pub outcome: Option<String>,
+}
