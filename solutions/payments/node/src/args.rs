@@ -1,0 +1,99 @@
+//! The command line of `entresol node payments`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use alloy::primitives::{Address, U256};
+use clap::{Args, ValueEnum};
+use url::Url;
+
+/// What this node does for its layer 2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+    /// Orders messages, signs receipts, submits batches. Needs --operator-key-file.
+    Operator,
+    /// Follows layer 1, replays every batch, serves what it found, contests what is false.
+    Replica,
+}
+
+/// A fault built in on purpose, for tests and the demo.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Misbehave {
+    /// Post one batch whose last root is false; go on honestly once it has been contested and removed.
+    FalseRootOnce,
+}
+
+/// The layer-1 block at which the end of the challenge window is judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FinalAt {
+    /// The newest block. For local chains, whose `finalized` lags by minutes.
+    Latest,
+    /// The newest block that layer 1 calls finalized.
+    Finalized,
+}
+
+/// Arguments of one node.
+#[derive(Clone, Debug, Args)]
+pub struct NodeArgs {
+    /// Order messages (operator), or follow and verify (replica).
+    #[arg(long, value_enum)]
+    pub role: Role,
+
+    /// Layer-1 JSON-RPC endpoint (http or https).
+    #[arg(long, value_name = "URL")]
+    pub rpc: Url,
+
+    /// Chain id the endpoint must have. Without it the first one seen is stored in the data directory and kept.
+    #[arg(long, value_name = "ID")]
+    pub chain_id: Option<u64>,
+
+    /// Address of the payments gateway contract.
+    #[arg(long, value_name = "ADDRESS")]
+    pub gateway: Address,
+
+    /// Folder of the node's database. Created with mode 0700.
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: PathBuf,
+
+    /// Address and port to answer on (WebSocket and HTTP POST). Port 0 picks a free one.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    pub listen: SocketAddr,
+
+    /// File with the operator's private key, 64 hex digits, mode 0600. Role operator only.
+    #[arg(long, value_name = "FILE")]
+    pub operator_key_file: Option<PathBuf>,
+
+    /// File with the key that pays for contests, 64 hex digits, mode 0600. Role replica only; without it false
+    /// batches raise an alert but are not contested.
+    #[arg(long, value_name = "FILE")]
+    pub challenger_key_file: Option<PathBuf>,
+
+    /// Blocks on top of a deposit, its own included, before it is credited.
+    #[arg(long, value_name = "K", default_value_t = 1)]
+    pub confirmations: u64,
+
+    /// Block in which the gateway was deployed, or any earlier one.
+    #[arg(long, value_name = "BLOCK", default_value_t = 0)]
+    pub from_block: u64,
+
+    /// Time between looks at layer 1, in milliseconds.
+    #[arg(long, value_name = "MS", default_value_t = 500)]
+    pub poll_ms: u64,
+
+    /// Age at which a waiting message or deposit is posted in a batch, in milliseconds. A full batch is posted at once.
+    #[arg(long, value_name = "MS", default_value_t = 500)]
+    pub batch_age_ms: u64,
+
+    /// Keep the operator's bond at the gateway at least this high, in wei. 0 leaves the bond alone.
+    #[arg(long, value_name = "WEI", default_value = "0")]
+    pub keep_bond: U256,
+
+    /// Layer-1 block that ends the challenge window. Default: latest on chains 1337 and 31337, else finalized.
+    #[arg(long, value_enum)]
+    pub final_at: Option<FinalAt>,
+
+    /// ADVERSARY, for tests and demonstrations only: break the protocol in the named way. Refused outside the local
+    /// chain ids 1337 and 31337.
+    #[arg(long, value_enum)]
+    pub misbehave: Option<Misbehave>,
+}
