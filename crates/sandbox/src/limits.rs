@@ -1,0 +1,49 @@
+//! What one script may use.
+
+use std::time::Duration;
+
+/// The limits of one instance. [`Limits::default`] suits an ordinary plugin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The engine's whole linear memory in bytes, code and stack of the interpreter included: an exact cap. The
+    /// script's own heap may take three quarters of it, so that it sees an error it can catch before the wall.
+    /// Default 64 MiB; below [`Limits::LEAST_MEMORY`] nothing starts.
+    pub memory_bytes: usize,
+    /// Wall-clock time of one turn, promise jobs and host calls included. Enforced to within [`Limits::TICK`]; the
+    /// script cannot catch it. Default 5 s.
+    pub turn: Duration,
+    /// Stack of the script's own calls in bytes, at most [`Limits::MOST_STACK`]; beyond it calls throw `RangeError`.
+    pub stack: usize,
+    /// Largest message in bytes, in either direction, and largest payload of a host call. Default 1 MiB.
+    pub message_bytes: usize,
+    /// Most messages and timer orders that one turn may post. Default 1000.
+    pub messages_per_turn: usize,
+    /// Bytes of log text (and of reports of uncaught errors) kept from one turn; the rest is dropped and counted.
+    /// Default 64 KiB.
+    pub log_bytes_per_turn: usize,
+    /// Most timers that may be waiting at once; beyond it `setTimeout` throws `RangeError`. Default 1000.
+    pub timers: usize,
+}
+
+impl Limits {
+    /// The smallest memory in which the engine and the globals start.
+    pub const LEAST_MEMORY: usize = 4 << 20;
+    /// The engine's own C stack is 1 MiB; the rest of it is for the interpreter itself.
+    pub const MOST_STACK: usize = 800_000;
+    /// How finely deadlines are measured.
+    pub const TICK: Duration = Duration::from_millis(10);
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            memory_bytes: 64 << 20,
+            turn: Duration::from_secs(5),
+            stack: Self::MOST_STACK,
+            message_bytes: 1 << 20,
+            messages_per_turn: 1000,
+            log_bytes_per_turn: 64 << 10,
+            timers: 1000,
+        }
+    }
+}
