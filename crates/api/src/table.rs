@@ -1,0 +1,313 @@
+//! The dispatch table: every method of the control socket, by name.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use entresol_host::{Actor, CallInput, Decision, GatewayCallInput, Host, NetworkInput, SolutionInput};
+use secrecy::SecretString;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value as Json, json};
+use tokio_util::sync::CancellationToken;
+
+use crate::protocol::{RpcError, codes};
+use crate::session::{Attempts, Now, SESSION_LENGTH, SessionKey, Sessions};
+
+/// Longest wait of `approval_wait` and `changes_wait`: the caller asks again after that.
+const LONGEST_POLL: Duration = Duration::from_secs(60);
+
+/// Most rows that `activity` returns at once.
+const MOST_ACTIVITY: u32 = 10_000;
+
+/// Makes a one-time address of the local web page; the error says why there is none.
+pub type WebLink = Arc<dyn Fn() -> Result<String, String> + Send + Sync>;
+
+/// What a method asks of the peer, beyond its user id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// Reading and proposing: nothing.
+    Free,
+    /// Deciding for the user: an open passphrase session on that terminal. The host refuses without one; the table
+    /// says it for readers and for the test that holds both to the same.
+    Session,
+    /// The passphrase itself stands in the parameters.
+    Passphrase,
+}
+
+type Answer = Pin<Box<dyn Future<Output = Result<Json, RpcError>> + Send>>;
+
+/// One method of the control socket.
+#[derive(Debug)]
+pub struct Method {
+    /// Name on the wire.
+    pub name: &'static str,
+    /// What it asks of the peer.
+    pub proof: Proof,
+    handler: fn(Arc<Control>, SessionKey, Json) -> Answer,
+}
+
+impl Method {
+    /// Runs the method for a peer.
+    pub(crate) fn run(&self, control: Arc<Control>, peer: SessionKey, params: Json) -> Answer {
+        (self.handler)(control, peer, params)
+    }
+
+    /// The method of that name.
+    #[must_use]
+    pub fn by_name(name: &str) -> Option<&'static Self> {
+        METHODS.iter().find(|method| method.name == name)
+    }
+}
+
+/// What the handlers work on: one a daemon.
+pub struct Control {
+    host: Host,
+    web_link: Option<WebLink>,
+    stop: CancellationToken,
+    sessions: Mutex<Sessions>,
+    /// Locked while a passphrase is being checked, so that attempts run one at a time.
+    attempts: tokio::sync::Mutex<Attempts>,
+}
+
+impl std::fmt::Debug for Control {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Control").finish_non_exhaustive()
+    }
+}
+
+impl Control {
+    /// `stop` is cancelled by the method `shutdown`; the daemon waits for it.
+    #[must_use]
+    pub fn new(host: Host, web_link: Option<WebLink>, stop: CancellationToken) -> Arc<Self> {
+        Arc::new(Self { host, web_link, stop, sessions: Mutex::default(), attempts: tokio::sync::Mutex::default() })
+    }
+
+    fn sessions(&self) -> MutexGuard<'_, Sessions> {
+        // The map is whole between any two statements, so a panic elsewhere cannot have left it half changed.
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn actor(&self, peer: &SessionKey) -> Actor {
+        Actor::User { session: self.sessions().is_open(peer, Now::read()) }
+    }
+
+    /// Checks a passphrase with `attempt`; wrong ones slow the next ones down.
+    async fn with_passphrase<F>(&self, attempt: impl FnOnce() -> F) -> Result<(), RpcError>
+    where
+        F: Future<Output = Result<(), entresol_host::HostError>>,
+    {
+        let mut attempts = self.attempts.lock().await;
+        let wait = attempts.wait(Instant::now());
+        if !wait.is_zero() {
+            let seconds = wait.as_secs().max(1);
+            return Err(RpcError {
+                code: codes::LIMIT,
+                message: format!("too many wrong passphrases; try again in {seconds} s"),
+                data: json!({ "retryAfterMs": u64::try_from(wait.as_millis()).unwrap_or(u64::MAX) }),
+            });
+        }
+        match attempt().await {
+            Ok(()) => {
+                attempts.right();
+                Ok(())
+            }
+            Err(error) => {
+                attempts.wrong(Instant::now());
+                Err(error.into())
+            }
+        }
+    }
+}
+
+fn params<T: DeserializeOwned>(method: &str, value: Json) -> Result<T, RpcError> {
+    serde_json::from_value(value).map_err(|e| RpcError::new(codes::INVALID_PARAMS, format!("{method}: {e}")))
+}
+
+fn result<T: Serialize>(value: T) -> Result<Json, RpcError> {
+    serde_json::to_value(value).map_err(|e| RpcError::new(codes::INTERNAL, format!("cannot write the answer: {e}")))
+}
+
+fn poll(timeout_ms: u64) -> Duration {
+    Duration::from_millis(timeout_ms).min(LONGEST_POLL)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Passphrase {
+    passphrase: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Solution {
+    solution: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MaybeSolution {
+    #[serde(default)]
+    solution: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StateInput {
+    solution: String,
+    #[serde(default)]
+    names: Option<Vec<String>>,
+    #[serde(default)]
+    refresh: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct All {
+    #[serde(default)]
+    all: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Id {
+    id: i64,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ApprovalWait {
+    id: i64,
+    #[serde(default)]
+    finished: bool,
+    timeout_ms: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ChangesWait {
+    after: u64,
+    timeout_ms: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ActivityInput {
+    #[serde(default)]
+    limit: Option<u32>,
+    #[serde(default)]
+    solution: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Permission {
+    solution: String,
+    permission: String,
+}
+
+/// One row of the table: `method!("name", proof, ParamsType, |control, peer, actor, params| body)`; the body is async
+/// and gives a serialisable value or an error that becomes an [`RpcError`].
+macro_rules! method {
+    ($name:literal, $proof:ident, $params:ty, |$control:ident, $peer:pat_param, $actor:pat_param, $input:pat_param| $body:expr) => {
+        Method {
+            name: $name,
+            proof: Proof::$proof,
+            handler: |control, peer, value| {
+                Box::pin(async move {
+                    let $input: $params = params($name, value)?;
+                    let $actor = control.actor(&peer);
+                    let ($control, $peer) = (control, peer);
+                    result($body)
+                })
+            },
+        }
+    };
+}
+
+/// Every method of the control socket.
+pub static METHODS: &[Method] = &[
+    // The wallet.
+    method!("status", Free, Nothing, |c, _, actor, _| c.host.status(&actor).await?),
+    method!("session_open", Passphrase, Passphrase, |c, peer, _, input| {
+        let passphrase = SecretString::from(input.passphrase);
+        c.with_passphrase(|| c.host.verify_passphrase(&passphrase)).await?;
+        c.sessions().open(peer, Now::read());
+        json!({ "expiresInMs": SESSION_LENGTH.as_secs() * 1000 })
+    }),
+    method!("lock", Free, Nothing, |c, _, actor, _| {
+        c.sessions().close_all();
+        c.host.lock(&actor).await?
+    }),
+    method!("unlock", Passphrase, Passphrase, |c, _, _, input| {
+        let passphrase = SecretString::from(input.passphrase);
+        c.with_passphrase(|| c.host.unlock(&passphrase)).await?
+    }),
+    method!("accounts", Free, Nothing, |c, _, actor, _| c.host.accounts(&actor).await?),
+    method!("account_add", Free, Nothing, |c, _, actor, _| c.host.account_add(&actor).await?),
+    // Layer 1.
+    method!("network_add", Session, NetworkInput, |c, _, actor, input| c.host.network_add(&actor, input).await?),
+    method!("networks", Free, Nothing, |c, _, actor, _| c.host.networks(&actor).await?),
+    // Solutions.
+    method!("solution_add", Free, SolutionInput, |c, _, actor, input| c.host.solution_add(&actor, input).await?),
+    method!("solutions", Free, Nothing, |c, _, actor, _| c.host.solutions(&actor).await?),
+    method!("solution", Free, Solution, |c, _, actor, input| c.host.solution(&actor, &input.solution).await?),
+    method!("solution_remove", Session, Solution, |c, _, actor, input| {
+        c.host.solution_remove(&actor, &input.solution).await?
+    }),
+    method!("solution_restart", Free, Solution, |c, _, actor, input| {
+        c.host.solution_restart(&actor, &input.solution).await?
+    }),
+    method!("call", Session, CallInput, |c, _, actor, input| c.host.call(&actor, input).await?),
+    method!("state", Free, StateInput, |c, _, actor, input| {
+        c.host.state(&actor, &input.solution, input.names, input.refresh).await?
+    }),
+    // Value.
+    method!("deposit", Free, GatewayCallInput, |c, _, actor, input| c.host.deposit(&actor, input).await?),
+    method!("withdraw", Free, GatewayCallInput, |c, _, actor, input| c.host.withdraw(&actor, input).await?),
+    method!("transfers", Free, MaybeSolution, |c, _, actor, input| {
+        c.host.transfers(&actor, input.solution.as_deref()).await?
+    }),
+    // Approvals.
+    method!("approvals", Free, All, |c, _, actor, input| c.host.approvals(&actor, input.all).await?),
+    method!("approval", Free, Id, |c, _, actor, input| c.host.approval(&actor, input.id).await?),
+    method!("approval_decide", Session, Decision, |c, _, actor, input| c.host.approval_decide(&actor, input).await?),
+    method!("approval_wait", Free, ApprovalWait, |c, _, actor, input| {
+        c.host.approval_wait(&actor, input.id, input.finished, poll(input.timeout_ms)).await?
+    }),
+    method!("changes_wait", Free, ChangesWait, |c, _, actor, input| {
+        c.host.changes_wait(&actor, input.after, poll(input.timeout_ms)).await?
+    }),
+    // Records and permissions.
+    method!("activity", Free, ActivityInput, |c, _, actor, input| {
+        let limit = input.limit.unwrap_or(100).min(MOST_ACTIVITY);
+        c.host.activity(&actor, limit, input.solution.as_deref()).await?
+    }),
+    method!("grants", Free, Solution, |c, _, actor, input| c.host.grants(&actor, &input.solution).await?),
+    method!("grant_revoke", Session, Permission, |c, _, actor, input| {
+        c.host.grant_revoke(&actor, &input.solution, &input.permission).await?
+    }),
+    // The daemon.
+    // Whoever opens this address can decide on the page, so making one is deciding.
+    method!("web_link", Session, Nothing, |c, peer, _, _| {
+        if !c.sessions().is_open(&peer, Now::read()) {
+            return Err(RpcError::needs_session("web_link"));
+        }
+        let Some(link) = &c.web_link else {
+            return Err(RpcError::new(codes::INTERNAL, "this daemon runs without the web page; use the command line"));
+        };
+        link().map_err(|why| RpcError::new(codes::INTERNAL, why))?
+    }),
+    method!("shutdown", Free, Nothing, |c, _, _, _| {
+        c.stop.cancel();
+        Json::Null
+    }),
+];
+
+#[cfg(test)]
+mod tests;
