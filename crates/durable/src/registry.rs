@@ -43,8 +43,32 @@ pub const REGISTRY: &[WritePoint] = &[
     // vault
     point("vault.keystore.write", Process::Command, "the sealed keystore file"),
     // store (the wallet's database)
+    point("store.schema.migrate", Process::Daemon, "the database and its tables, at the newest version"),
+    point("store.network.put", Process::Daemon, "a layer-1 network and its endpoints"),
+    point("store.meta.put", Process::Daemon, "one setting of the wallet"),
+    point("store.solution.install", Process::Daemon, "the solution, what was granted, and the outcome of its approval"),
+    point("store.solution.status", Process::Daemon, "a solution suspended, active again or removed"),
+    point("store.grant.set", Process::Daemon, "one permission granted or revoked"),
+    point("store.account.hand_out", Process::Daemon, "the index of a layer-2 account given to a plugin"),
+    point("store.approval.create", Process::Daemon, "a request that waits for the user"),
+    point("store.approval.decide", Process::Daemon, "the user's decision, or that the time is over"),
+    point("store.approval.finish", Process::Daemon, "what became of an approved request"),
+    point("store.transaction.insert", Process::Daemon, "a signed transaction, before it is broadcast"),
+    point("store.transaction.update", Process::Daemon, "how far a transaction has come"),
+    point("store.transfer.create", Process::Daemon, "a deposit, withdrawal or payment in the user's history"),
+    point("store.transfer.update", Process::Daemon, "the stage of a transfer"),
+    point("store.kv.write", Process::Daemon, "a plugin's own database"),
+    point("store.layer2_state.put", Process::Daemon, "the state that a plugin published"),
+    point("store.cursor.put", Process::Daemon, "how far a solution has read the chain's events"),
+    point("store.call.begin", Process::Daemon, "that a caller's action has started"),
+    point("store.call.finish", Process::Daemon, "the result of a caller's action"),
+    point("store.journal.intent", Process::Daemon, "what a plugin is about to do"),
+    point("store.journal.outcome", Process::Daemon, "what came of it"),
     // layer1
+    point("layer1.transaction.broadcast", Process::Daemon, "a stored layer-1 transaction in an endpoint's pool"),
     // package
+    point("package.tarball.write", Process::Daemon, "the approved copy of a plugin package"),
+    point("package.anvil.write", Process::Command, "the verified anvil executable in the cache"),
     // host
     // payments node
 ];

@@ -1,0 +1,113 @@
+//! Opening the file, and the one connection behind a lock.
+
+use std::collections::BTreeMap;
+use std::fs::{OpenOptions, Permissions};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
+use zeroize::Zeroizing;
+
+use crate::{SolutionId, StoreError, schema};
+
+/// Cheap calls counted since the last flush, by solution and name.
+pub(crate) type Counts = BTreeMap<(SolutionId, String), u64>;
+
+/// The open database. Cheap to clone; all clones share one connection, so that writes follow one another.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    connection: Mutex<Connection>,
+    counts: Mutex<Counts>,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Opens the database at `path`, creates it (mode 0600) when it is not there, and brings its tables up to date.
+    ///
+    /// The file is locked for this process until the last clone is dropped; a lock of a process that has just been
+    /// killed is waited for a few seconds.
+    ///
+    /// # Errors
+    /// [`WrongKey`](StoreError::WrongKey) when `key` does not fit, [`InUse`](StoreError::InUse) when another process
+    /// has it open, [`NewerSchema`](StoreError::NewerSchema) after a downgrade of the program.
+    pub fn open(path: &Path, key: &[u8; 32]) -> Result<Self, StoreError> {
+        make_private(path).map_err(|source| StoreError::File { path: path.to_owned(), source })?;
+        let mut connection =
+            Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+                .map_err(|error| explain(error, path))?;
+        unlock(&connection, key)?;
+        settle(&connection).map_err(|error| explain(error, path))?;
+        schema::migrate(&mut connection)?;
+        tracing::debug!("database open");
+        Ok(Self { inner: Arc::new(Inner { connection: Mutex::new(connection), counts: Mutex::default() }) })
+    }
+
+    /// The connection. A panic while it was held has rolled its transaction back, so the lock's poison says nothing.
+    pub(crate) fn connection(&self) -> MutexGuard<'_, Connection> {
+        self.inner.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts that wait to be flushed. Taken after the connection, never before.
+    pub(crate) fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.inner.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Starts a write. Dropped without commit, it is rolled back.
+pub(crate) fn begin(connection: &mut Connection) -> rusqlite::Result<Transaction<'_>> {
+    connection.transaction_with_behavior(TransactionBehavior::Immediate)
+}
+
+/// SQLite gives the files beside the database the database's own mode, so it is enough to be first.
+fn make_private(path: &Path) -> std::io::Result<()> {
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    if file.metadata()?.permissions().mode() & 0o077 != 0 {
+        file.set_permissions(Permissions::from_mode(0o600))?;
+    }
+    Ok(())
+}
+
+fn unlock(connection: &Connection, key: &[u8; 32]) -> Result<(), StoreError> {
+    let version: Option<String> = {
+        let mut statement = connection.prepare("PRAGMA cipher_version")?;
+        let mut rows = statement.query([])?;
+        rows.next()?.map(|row| row.get(0)).transpose()?
+    };
+    if version.is_none_or(|version| version.is_empty()) {
+        return Err(StoreError::NotEncrypted);
+    }
+    // The raw-key form: 32 random bytes need no stretching. The text is wiped here; SQLite's own copy of the
+    // statement lives until it is finalised.
+    let mut pragma = Zeroizing::new(String::with_capacity(96));
+    pragma.push_str("PRAGMA key = \"x'");
+    pragma.push_str(&Zeroizing::new(hex::encode(key)));
+    pragma.push_str("'\"");
+    connection.execute_batch(&pragma)?;
+    Ok(())
+}
+
+/// Settings of every connection. The first statement that reads the file is where a wrong key shows.
+fn settle(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch("PRAGMA locking_mode = EXCLUSIVE; PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = ON;")?;
+    connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+    connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
+    connection.execute_batch("PRAGMA synchronous = FULL;")
+}
+
+fn explain(error: rusqlite::Error, path: &Path) -> StoreError {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => StoreError::WrongKey { path: path.to_owned() },
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::InUse { path: path.to_owned() },
+        _ => error.into(),
+    }
+}
