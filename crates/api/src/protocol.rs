@@ -69,7 +69,7 @@ impl RpcError {
 
 impl From<HostError> for RpcError {
     fn from(error: HostError) -> Self {
-        Self { code: error.code(), message: error.to_string(), data: error.data().clone() }
+        Self { code: error.code, message: error.message, data: error.data }
     }
 }
 

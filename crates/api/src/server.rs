@@ -59,19 +59,19 @@ pub fn bind(home: &Path) -> Result<UnixListener, ApiError> {
     if mode & 0o077 != 0 {
         return Err(ApiError::OpenHome { path: home.to_owned(), mode });
     }
-    match std::fs::remove_file(&path) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(failed(e)),
-        _ => {}
-    }
+    remove_dead(&path).map_err(failed)?;
     let listener = UnixListener::bind(&path).map_err(failed)?;
     // Until here the directory's mode alone keeps others out, which is enough.
-    set_private(&path).map_err(failed)?;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
     Ok(listener)
 }
 
 #[allow(clippy::disallowed_methods, reason = "the socket is no durable state: it is made anew at every start")]
-fn set_private(path: &Path) -> io::Result<()> {
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))
+fn remove_dead(socket: &Path) -> io::Result<()> {
+    match std::fs::remove_file(socket) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Serves until `stop` is cancelled; running requests then get a moment to end.
