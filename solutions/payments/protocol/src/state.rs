@@ -1,0 +1,189 @@
+//! The accounts of the layer 2, as a sparse Merkle tree of depth 160.
+//!
+//! - **slot** of an account: the first 20 bytes of keccak256(address), most significant bit first from the root. Keyed by
+//!   the *hashed* address: with raw addresses an attacker could fill a path with siblings and make fraud too large to prove; with
+//!   indices one owner could hold two leaves and a message would replay from the second.
+//! - **leaf** = `keccak256(abi.encode(account, balance, withdrawn, nonce, head))`; a leaf whose four fields are zero is 0.
+//! - **node** = `keccak256(left || right)`; of two zeros it is 0, so an empty subtree is 0 at every height.
+//!
+//! # How it is kept
+//! Only branchings and leaves are stored (a crit-bit tree): about 256 bytes an account instead of 160 nodes. Hashes are
+//! computed when asked for and kept until something below changes. Nodes are shared between clones, so
+//! [`State::clone`] is O(1) and changing a clone copies one path: keep one state a batch for proofs and roll-back.
+
+use alloy::primitives::{Address, B256, keccak256};
+use serde::{Deserialize, Serialize};
+
+use crate::abi;
+
+mod tree;
+mod witness;
+
+pub use witness::{Witness, WitnessError};
+
+/// Levels between the root and the leaves.
+pub const DEPTH: usize = 160;
+
+/// What the layer 2 knows of one account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Leaf {
+    /// Wei that the account can spend.
+    #[serde(with = "crate::wire::decimal")]
+    pub balance: u128,
+    /// Wei that have ever left the balance towards layer 1: a counter that never falls.
+    /// A claim pays `withdrawn − claimed`.
+    #[serde(with = "crate::wire::decimal")]
+    pub withdrawn: u128,
+    /// Number of effective outgoing messages and forced exits.
+    #[serde(with = "crate::wire::decimal")]
+    pub nonce: u64,
+    /// Id of the latest of those; zero at first.
+    pub head: B256,
+}
+
+impl Leaf {
+    /// All four fields zero: the slot is empty.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The leaf's hash in the slot of `account`; zero when empty.
+    pub fn hash(&self, account: Address) -> B256 {
+        if self.is_empty() {
+            return B256::ZERO;
+        }
+        abi::hash([&account, &self.balance, &self.withdrawn, &self.nonce, &self.head])
+    }
+}
+
+/// Where an account lies in the tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Slot([u8; 20]);
+
+impl Slot {
+    /// The slot of an account.
+    pub fn of(account: Address) -> Self {
+        let mut slot = [0u8; 20];
+        slot.copy_from_slice(&keccak256(account)[..20]);
+        Self(slot)
+    }
+
+    /// Which child the path takes below a node at `depth` (the root's is 0): 0 left, 1 right.
+    pub(crate) fn bit(&self, depth: usize) -> usize {
+        let byte = self.0.get(depth / 8).copied().unwrap_or(0);
+        usize::from(byte >> (7 - depth % 8) & 1)
+    }
+
+    /// Depth of the first bit in which two slots differ.
+    pub(crate) fn divergence(&self, other: &Self) -> Option<usize> {
+        let byte = self.0.iter().zip(&other.0).position(|(a, b)| a != b)?;
+        let differing = self.0[byte] ^ other.0[byte];
+        Some(byte * 8 + differing.leading_zeros() as usize)
+    }
+}
+
+/// What lies in the slot of an account that was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// The account's own leaf, or an empty slot (a default leaf).
+    Own(Leaf),
+    /// Another account's non-empty leaf: a 160-bit collision of hashes, or a false state. Nothing takes effect on it.
+    Taken(Address),
+}
+
+/// All accounts. Cloning is O(1); equality is equality of roots.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    tree: tree::Tree,
+}
+
+impl State {
+    /// Genesis: no accounts, root 0.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The root. Hashes what changed since it was last asked for.
+    pub fn root(&self) -> B256 {
+        self.tree.root()
+    }
+
+    /// Number of non-empty leaves.
+    pub fn len(&self) -> usize {
+        self.tree.len()
+    }
+
+    /// No account has a leaf.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The account's leaf; empty if it has none.
+    pub fn leaf(&self, account: Address) -> Leaf {
+        match self.find(account) {
+            Found::Own(leaf) => leaf,
+            Found::Taken(_) => Leaf::default(),
+        }
+    }
+
+    /// What lies in the account's slot.
+    pub fn find(&self, account: Address) -> Found {
+        match self.tree.get(&Slot::of(account)) {
+            None => Found::Own(Leaf::default()),
+            Some(entry) if entry.account == account => Found::Own(entry.leaf),
+            Some(entry) => Found::Taken(entry.account),
+        }
+    }
+
+    /// Puts a leaf into the account's slot; an empty leaf clears it.
+    ///
+    /// For restoring snapshots and for tests. The protocol changes state by [`transition`](crate::transition) only.
+    pub fn set(&mut self, account: Address, leaf: Leaf) {
+        self.tree.set(tree::Entry { slot: Slot::of(account), account, leaf });
+    }
+
+    /// Proof of what lies in the account's slot, against [`root`](Self::root).
+    pub fn witness(&self, account: Address) -> Witness {
+        let slot = Slot::of(account);
+        let (bitmap, siblings) = self.tree.path(&slot);
+        let (account, leaf) = match self.tree.get(&slot) {
+            Some(entry) => (entry.account, entry.leaf),
+            None => (account, Leaf::default()),
+        };
+        Witness::new(account, leaf, bitmap, siblings)
+    }
+
+    /// All accounts in slot order. [`FromIterator`] is its inverse.
+    pub fn iter(&self) -> impl Iterator<Item = (Address, Leaf)> {
+        self.tree.iter().map(|entry| (entry.account, entry.leaf))
+    }
+
+    /// Sum of `balance + withdrawn` over all leaves in wei: equals the deposits consumed. Saturates.
+    pub fn total(&self) -> u128 {
+        self.iter().fold(0u128, |sum, (_, leaf)| {
+            sum.saturating_add(leaf.balance).saturating_add(leaf.withdrawn)
+        })
+    }
+}
+
+impl FromIterator<(Address, Leaf)> for State {
+    fn from_iter<I: IntoIterator<Item = (Address, Leaf)>>(accounts: I) -> Self {
+        let mut state = Self::new();
+        for (account, leaf) in accounts {
+            state.set(account, leaf);
+        }
+        state
+    }
+}
+
+impl PartialEq for State {
+    fn eq(&self, other: &Self) -> bool {
+        self.root() == other.root()
+    }
+}
+
+impl Eq for State {}
+
+#[cfg(test)]
+mod tests;
