@@ -1,1 +1,34 @@
-//! `entresol-layer1`: to be written.
+//! Layer 1: networks, the block tracker, gateway logs and transactions.
+//!
+//! | module | what it owns |
+//! |---|---|
+//! | [`network`] | one chain behind one or more RPC URLs; the chain id is checked before anything else is believed |
+//! | [`tracker`] | the recent chain as a parent-hash walk: which block is the head, how deep was a reorganisation (no IO) |
+//! | [`logs`] | one contract's logs, at least once and in order, taken back (`removed`) when their block is undone |
+//! | [`nonce`] | which nonce the next transaction of an account gets (no IO) |
+//! | [`transactions`] | sending: stored first, broadcast second, followed to its confirmations, found again after a crash |
+//!
+//! Three rules hold throughout. This crate **never signs**: it is handed signed bytes. A transaction is **stored before
+//! it is broadcast** and after a crash is looked for by its hash, never sent again under a new nonce. **Every status
+//! can go backwards**: a reorganisation is ordinary.
+//!
+//! Nothing an RPC endpoint answers can panic: answers are bounded in size, parsed strictly, and wrong ones are
+//! [`Layer1Error`]s.
+
+pub mod error;
+mod jsonrpc;
+pub mod logs;
+pub mod network;
+pub mod nonce;
+mod revert;
+pub mod tracker;
+pub mod transactions;
+
+pub use alloy::consensus::TxEip1559;
+pub use alloy::primitives::{Address, B256, Bytes, U256};
+pub use error::Layer1Error;
+pub use logs::{Log, LogBatch, LogEvent, LogFollower, Position};
+pub use network::{CallRequest, Fees, Head, Health, Network, NetworkConfig, READ_METHODS, probe_chain_id};
+pub use transactions::{
+    Inclusion, StoredTransaction, TransactionLog, TransactionLogError, TransactionStatus, Transactions,
+};

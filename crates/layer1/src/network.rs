@@ -1,0 +1,377 @@
+//! One network: a chain behind one or more RPC URLs.
+//!
+//! Ownership: [`Network`] is a handle; the last clone ends the tracker's task. The task owns the [`Tracker`] and the
+//! sending ends of two watches: the head and the health. Nobody else writes them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use alloy::primitives::{Address, B256, Bytes, U64, U256};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use url::Url;
+
+use crate::error::Layer1Error;
+use crate::jsonrpc::{self, Rpc};
+use crate::revert;
+use crate::tracker::{Block, BlockRef, Tracker, Want};
+
+/// The JSON-RPC methods that plugins and sites may pass through to layer 1: reads only. The caller of
+/// [`Network::request`] applies it.
+pub const READ_METHODS: &[&str] = &[
+    "eth_blobBaseFee",
+    "eth_blockNumber",
+    "eth_call",
+    "eth_chainId",
+    "eth_estimateGas",
+    "eth_feeHistory",
+    "eth_gasPrice",
+    "eth_getBalance",
+    "eth_getBlockByHash",
+    "eth_getBlockByNumber",
+    "eth_getBlockReceipts",
+    "eth_getBlockTransactionCountByHash",
+    "eth_getBlockTransactionCountByNumber",
+    "eth_getCode",
+    "eth_getLogs",
+    "eth_getProof",
+    "eth_getStorageAt",
+    "eth_getTransactionByBlockHashAndIndex",
+    "eth_getTransactionByBlockNumberAndIndex",
+    "eth_getTransactionByHash",
+    "eth_getTransactionCount",
+    "eth_getTransactionReceipt",
+    "eth_maxPriorityFeePerGas",
+    "net_version",
+    "web3_clientVersion",
+];
+
+/// The priority fee where the endpoint names none: 1 gwei, which every chain includes.
+const FALLBACK_PRIORITY_FEE: u128 = 1_000_000_000;
+
+/// What makes a network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NetworkConfig {
+    /// Short name, unique in the wallet.
+    pub name: String,
+    /// The chain id (EIP-155) that every endpoint must serve.
+    pub chain_id: u64,
+    /// RPC URLs, http or https; the first that answers is used.
+    pub rpc_urls: Vec<Url>,
+    /// Blocks until something counts as confirmed; 1 means: included in the head.
+    pub confirmations: u64,
+    /// Pause between two looks at the head.
+    pub poll_interval: Duration,
+    /// How many recent blocks are remembered, and so how deep a reorganisation can be told exactly.
+    pub reorg_limit: u64,
+}
+
+impl NetworkConfig {
+    /// A network with the usual settings: 12 confirmations, a look every 4 seconds, 64 blocks remembered (two epochs:
+    /// what Ethereum calls final).
+    #[must_use]
+    pub fn new(name: &str, chain_id: u64, rpc_urls: Vec<Url>) -> Self {
+        Self {
+            name: name.to_owned(),
+            chain_id,
+            rpc_urls,
+            confirmations: 12,
+            poll_interval: Duration::from_secs(4),
+            reorg_limit: 64,
+        }
+    }
+}
+
+/// The newest block of the chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Head {
+    /// Height.
+    pub number: u64,
+    /// Hash of the block.
+    pub hash: B256,
+    /// Hash of the block below it.
+    pub parent_hash: B256,
+    /// Unix seconds, as the block says.
+    pub timestamp: u64,
+    /// How many blocks of the previous head's chain are no longer in this one; 0 is the ordinary case. A reader that
+    /// skipped heads sees only the last step: what must be exact uses [`LogFollower`](crate::LogFollower).
+    pub reorg_depth: u64,
+}
+
+/// Whether the network's endpoints answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// The last look succeeded.
+    Connected,
+    /// The last look failed; it is repeated.
+    Unreachable {
+        /// The error of the last look, with what to do.
+        reason: String,
+    },
+}
+
+/// A call of a contract, or a transfer of value when `input` is empty.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallRequest {
+    /// Sender; [`Address::ZERO`] for a read that nobody in particular makes.
+    pub from: Address,
+    /// The contract or recipient.
+    pub to: Address,
+    /// Value in wei.
+    pub value: U256,
+    /// Call data: selector and arguments.
+    pub input: Bytes,
+}
+
+impl CallRequest {
+    /// The call object of `eth_call` and its family.
+    fn to_json(&self) -> Value {
+        json!({ "from": self.from, "to": self.to, "value": self.value, "data": self.input })
+    }
+}
+
+/// EIP-1559 fees for a transaction sent now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fees {
+    /// Base fee of the newest block, wei per gas.
+    pub base_fee: u128,
+    /// Two base fees plus the priority fee: six full blocks in a row cannot outgrow it.
+    pub max_fee_per_gas: u128,
+    /// What the block's builder gets, wei per gas.
+    pub max_priority_fee_per_gas: u128,
+}
+
+/// The chain id that `url` serves, whatever it is; for proposing a network.
+///
+/// # Errors
+/// [`Layer1Error::Unreachable`], [`Layer1Error::BadAnswer`], or [`Layer1Error::Config`] for a URL that is not HTTP.
+pub async fn probe_chain_id(url: &Url) -> Result<u64, Layer1Error> {
+    jsonrpc::chain_id_of(url).await
+}
+
+/// A connected network. Clones are handles to the same connection and tracker.
+#[derive(Clone, Debug)]
+pub struct Network {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    config: NetworkConfig,
+    rpc: Arc<Rpc>,
+    head: watch::Receiver<Head>,
+    health: watch::Receiver<Health>,
+    recent: watch::Receiver<Arc<Vec<BlockRef>>>,
+    stop: CancellationToken,
+    _stop_on_drop: DropGuard,
+}
+
+impl Network {
+    /// Connects: checks the chain id, reads the head, starts the tracker.
+    ///
+    /// # Errors
+    /// [`Layer1Error::ChainIdMismatch`], [`Layer1Error::Unreachable`], [`Layer1Error::Config`].
+    pub async fn connect(config: NetworkConfig) -> Result<Self, Layer1Error> {
+        if config.reorg_limit == 0 || config.poll_interval.is_zero() {
+            return Err(Layer1Error::Config("poll interval and reorg limit must be above zero".to_owned()));
+        }
+        let rpc = Arc::new(Rpc::new(&config.name, config.chain_id, &config.rpc_urls)?);
+        let first = latest(&rpc).await?;
+        let tracker = Tracker::new(first, config.reorg_limit);
+        let (head_sender, head) = watch::channel(tracker.head());
+        let (recent_sender, recent) = watch::channel(Arc::new(tracker.recent()));
+        let (health_sender, health) = watch::channel(Health::Connected);
+        let stop = CancellationToken::new();
+        let poll = Poll {
+            rpc: Arc::clone(&rpc),
+            tracker,
+            interval: config.poll_interval,
+            head: head_sender,
+            recent: recent_sender,
+            health: health_sender,
+        };
+        tokio::spawn(stop.clone().run_until_cancelled_owned(poll.run()));
+        let _stop_on_drop = stop.clone().drop_guard();
+        Ok(Self { inner: Arc::new(Inner { config, rpc, head, health, recent, stop, _stop_on_drop }) })
+    }
+
+    /// The chain id, as registered and checked.
+    #[must_use]
+    pub fn chain_id(&self) -> u64 {
+        self.inner.config.chain_id
+    }
+
+    /// The network's name in the wallet.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.inner.config.name
+    }
+
+    /// All settings.
+    #[must_use]
+    pub fn config(&self) -> &NetworkConfig {
+        &self.inner.config
+    }
+
+    /// The newest block; changes with every head.
+    #[must_use]
+    pub fn head(&self) -> watch::Receiver<Head> {
+        self.inner.head.clone()
+    }
+
+    /// Whether the endpoints answer; changes when that changes.
+    #[must_use]
+    pub fn health(&self) -> watch::Receiver<Health> {
+        self.inner.health.clone()
+    }
+
+    /// Stops the tracker for all clones; waiting calls end with [`Layer1Error::Closed`].
+    pub fn close(&self) {
+        self.inner.stop.cancel();
+    }
+
+    /// The recent chain as the tracker knows it, oldest first.
+    pub(crate) fn recent(&self) -> Arc<Vec<BlockRef>> {
+        Arc::clone(&self.inner.recent.borrow())
+    }
+
+    /// A raw JSON-RPC call. The caller decides which methods it lets through ([`READ_METHODS`]).
+    ///
+    /// # Errors
+    /// [`Layer1Error::Rpc`] with the endpoint's error, [`Layer1Error::Unreachable`] and the others of transport.
+    pub async fn request(&self, method: &str, params: Value) -> Result<Value, Layer1Error> {
+        self.inner.rpc.request(method, params).await
+    }
+
+    /// As [`Network::request`], parsed.
+    pub(crate) async fn get<T: serde::de::DeserializeOwned>(
+        &self,
+        method: &str,
+        params: Value,
+    ) -> Result<T, Layer1Error> {
+        self.inner.rpc.get(method, params).await
+    }
+
+    /// The code of `address`; empty where no contract is.
+    ///
+    /// # Errors
+    /// Those of [`Network::request`].
+    pub async fn code(&self, address: Address) -> Result<Bytes, Layer1Error> {
+        self.get("eth_getCode", json!([address, "latest"])).await
+    }
+
+    /// The balance of `address` in wei.
+    ///
+    /// # Errors
+    /// Those of [`Network::request`].
+    pub async fn balance(&self, address: Address) -> Result<U256, Layer1Error> {
+        self.get("eth_getBalance", json!([address, "latest"])).await
+    }
+
+    /// Runs a call against the head without a transaction; gives the return data.
+    ///
+    /// # Errors
+    /// [`Layer1Error::Reverted`] with the contract's reason, and those of [`Network::request`].
+    pub async fn call(&self, call: &CallRequest) -> Result<Bytes, Layer1Error> {
+        let result = self.get("eth_call", json!([call.to_json(), "latest"])).await;
+        result.map_err(revert::recognise)
+    }
+
+    /// The gas that `call` needs as a transaction, without margin.
+    ///
+    /// # Errors
+    /// [`Layer1Error::Reverted`] with the contract's reason, and those of [`Network::request`].
+    pub async fn estimate_gas(&self, call: &CallRequest) -> Result<u64, Layer1Error> {
+        let result: Result<U64, _> = self.get("eth_estimateGas", json!([call.to_json(), "latest"])).await;
+        Ok(result.map_err(revert::recognise)?.to())
+    }
+
+    /// EIP-1559 fees for a transaction sent now.
+    ///
+    /// # Errors
+    /// Those of [`Network::request`]; [`Layer1Error::BadAnswer`] on a chain without base fee.
+    pub async fn fees(&self) -> Result<Fees, Layer1Error> {
+        let block = latest(&self.inner.rpc).await?;
+        let base_fee = block.base_fee_per_gas.ok_or_else(|| Layer1Error::BadAnswer {
+            method: "eth_getBlockByNumber".to_owned(),
+            reason: "the chain has no base fee, so it does not know EIP-1559".to_owned(),
+        })?;
+        let priority = match self.get::<U256>("eth_maxPriorityFeePerGas", json!([])).await {
+            Ok(fee) => u128::try_from(fee).unwrap_or(u128::MAX),
+            // Optional on many endpoints.
+            Err(Layer1Error::Rpc { .. }) => FALLBACK_PRIORITY_FEE,
+            Err(error) => return Err(error),
+        };
+        Ok(Fees {
+            base_fee,
+            max_fee_per_gas: base_fee.saturating_mul(2).saturating_add(priority),
+            max_priority_fee_per_gas: priority,
+        })
+    }
+}
+
+async fn latest(rpc: &Rpc) -> Result<Block, Layer1Error> {
+    rpc.get("eth_getBlockByNumber", json!(["latest", false])).await
+}
+
+/// The tracker's task. One look per interval: the newest block, and whatever the parent-hash walk wants besides.
+struct Poll {
+    rpc: Arc<Rpc>,
+    tracker: Tracker,
+    interval: Duration,
+    head: watch::Sender<Head>,
+    recent: watch::Sender<Arc<Vec<BlockRef>>>,
+    health: watch::Sender<Health>,
+}
+
+impl Poll {
+    async fn run(mut self) {
+        loop {
+            tokio::time::sleep(self.interval).await;
+            let now = match self.look().await {
+                Ok(()) => Health::Connected,
+                Err(error) => {
+                    // Half a walk is worth nothing once the chain may have moved on.
+                    self.tracker.abandon();
+                    Health::Unreachable { reason: error.to_string() }
+                }
+            };
+            self.health.send_if_modified(|health| {
+                let changed = *health != now;
+                if changed {
+                    match &now {
+                        Health::Connected => tracing::info!("layer 1 answers again"),
+                        Health::Unreachable { reason } => tracing::warn!(%reason, "layer 1 is away"),
+                    }
+                    *health = now;
+                }
+                changed
+            });
+        }
+    }
+
+    async fn look(&mut self) -> Result<(), Layer1Error> {
+        let mut want = self.tracker.offer(latest(&self.rpc).await?);
+        while let Some(wanted) = want {
+            let block: Option<Block> = match wanted {
+                Want::Hash(hash) => self.rpc.get("eth_getBlockByHash", json!([hash, false])).await?,
+                Want::Number(number) => self.rpc.get("eth_getBlockByNumber", json!([U64::from(number), false])).await?,
+            };
+            want = self.tracker.answer(wanted, block);
+        }
+        let head = self.tracker.head();
+        if head != *self.head.borrow() {
+            if head.reorg_depth > 0 {
+                tracing::info!(number = head.number, depth = head.reorg_depth, "layer 1 was reorganised");
+                // It can be another chain behind the same address by now.
+                self.rpc.doubt();
+            }
+            // The chain first: who wakes on the head looks into it.
+            self.recent.send_replace(Arc::new(self.tracker.recent()));
+            self.head.send_replace(head);
+        }
+        Ok(())
+    }
+}

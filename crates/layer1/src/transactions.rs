@@ -1,0 +1,528 @@
+//! Sending transactions.
+//!
+//! The order is: [`prepare`](Transactions::prepare) (nonce, gas, fees) → the vault signs → [`submit`](Transactions::submit)
+//! (stored, then broadcast) → [`follow`](Transactions::follow). After a start [`resume`](Transactions::resume) finds what
+//! was stored, looks for it by hash, and broadcasts the same bytes again where the chain does not know them.
+//!
+//! Ownership: [`Transactions`] is a handle; the last clone ends the task that follows. The task writes every status; the
+//! log has it before any watcher sees it.
+
+mod follow;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use alloy::consensus::TxEip1559;
+use alloy::primitives::{Address, B256, Bytes, TxKind, U64, U256};
+use entresol_durable::write_point;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::error::Layer1Error;
+use crate::network::{CallRequest, Fees, Network};
+use crate::nonce::NonceLedger;
+use follow::{Decision, Observation, Receipt, Refusal};
+
+/// An error of the [`TransactionLog`], whatever its storage is.
+pub type TransactionLogError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Where a transaction is in its block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inclusion {
+    /// Height of the block.
+    pub block_number: u64,
+    /// Hash of the block.
+    pub block_hash: B256,
+    /// Gas used.
+    pub gas_used: u64,
+    /// Wei per gas actually paid.
+    pub effective_gas_price: u128,
+    /// False when it reverted: it is in the chain, cost its fee, and did nothing else.
+    pub success: bool,
+}
+
+/// How far a transaction is. It can go back: `Included` → `Broadcast` when its block is undone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub enum TransactionStatus {
+    /// In the log; no endpoint has taken it yet. It is tried again until one answers.
+    Stored,
+    /// An endpoint has taken it.
+    Broadcast,
+    /// In a block that is not confirmed yet.
+    Included(Inclusion),
+    /// In a block with the network's confirmations. Final for this wallet.
+    Confirmed(Inclusion),
+    /// No endpoint will take it. Final; its nonce is free again.
+    Failed {
+        /// The endpoint's words.
+        reason: String,
+    },
+    /// Another transaction with its nonce was confirmed. Final.
+    Replaced,
+}
+
+impl TransactionStatus {
+    /// True for the statuses that are not left again.
+    #[must_use]
+    pub const fn is_final(&self) -> bool {
+        matches!(self, Self::Confirmed(_) | Self::Failed { .. } | Self::Replaced)
+    }
+
+    /// The block, where it is in one.
+    #[must_use]
+    pub const fn inclusion(&self) -> Option<&Inclusion> {
+        match self {
+            Self::Included(inclusion) | Self::Confirmed(inclusion) => Some(inclusion),
+            _ => None,
+        }
+    }
+}
+
+/// A signed transaction as the log keeps it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredTransaction {
+    /// keccak256 of `raw`.
+    pub hash: B256,
+    /// The chain it is for.
+    pub chain_id: u64,
+    /// Who signed it.
+    pub from: Address,
+    /// Its nonce.
+    pub nonce: u64,
+    /// The signed bytes (EIP-2718).
+    pub raw: Bytes,
+    /// The approval that allowed it; at most one transaction per approval.
+    pub approval_id: Option<i64>,
+    /// The solution it was made for.
+    pub solution: Option<i64>,
+    /// What it is for, in a word: "deposit", "withdraw", "defend".
+    pub purpose: String,
+    /// How far it is.
+    pub status: TransactionStatus,
+}
+
+/// The durable list of transactions. Synchronous: each call returns when the change is on disk.
+pub trait TransactionLog: Send + Sync {
+    /// Adds a transaction; the same hash again is no error.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being durable; then nothing is broadcast.
+    fn insert(&self, transaction: &StoredTransaction) -> Result<(), TransactionLogError>;
+
+    /// Notes how far a transaction is.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being durable; the status is tried again with the next block.
+    fn update(&self, hash: B256, status: &TransactionStatus) -> Result<(), TransactionLogError>;
+
+    /// All transactions of a chain whose status is not final.
+    ///
+    /// # Errors
+    /// Whatever keeps them from being read.
+    fn open(&self, chain_id: u64) -> Result<Vec<StoredTransaction>, TransactionLogError>;
+}
+
+/// Sends and follows the transactions of one network. Clones are handles to the same ledger.
+#[derive(Clone)]
+pub struct Transactions {
+    shared: Arc<Shared>,
+    _stop_on_drop: Arc<DropGuard>,
+}
+
+struct Shared {
+    network: Network,
+    log: Arc<dyn TransactionLog>,
+    nonces: Mutex<NonceLedger>,
+    followed: Mutex<BTreeMap<B256, Followed>>,
+    /// Held while statuses are found out, so that an older observation never overwrites a newer one.
+    turn: tokio::sync::Mutex<()>,
+    wake: Notify,
+}
+
+/// One transaction of this process's life. Settled ones stay, without their bytes, for late followers.
+struct Followed {
+    transaction: StoredTransaction,
+    sender: watch::Sender<TransactionStatus>,
+}
+
+/// A look at transactions that wait for a block happens with every head, and at the latest after so many polls: an
+/// endpoint may know the receipt only after it told the head.
+const POLLS_BETWEEN_LOOKS: u32 = 4;
+
+impl Transactions {
+    /// Starts following on `network`. Call [`Transactions::resume`] next.
+    ///
+    /// Needs a tokio runtime.
+    #[must_use]
+    pub fn new(network: Network, log: Arc<dyn TransactionLog>) -> Self {
+        let shared = Arc::new(Shared {
+            network,
+            log,
+            nonces: Mutex::default(),
+            followed: Mutex::default(),
+            turn: tokio::sync::Mutex::default(),
+            wake: Notify::new(),
+        });
+        let stop = CancellationToken::new();
+        tokio::spawn(stop.clone().run_until_cancelled_owned(Arc::clone(&shared).run()));
+        Self { shared, _stop_on_drop: Arc::new(stop.drop_guard()) }
+    }
+
+    /// The network it sends on.
+    #[must_use]
+    pub fn network(&self) -> &Network {
+        &self.shared.network
+    }
+
+    /// Completes `call` to an unsigned transaction: next nonce, estimated gas plus `gas_margin_percent`, fees of now.
+    ///
+    /// The nonce is reserved until the transaction is [submitted](Transactions::submit) or
+    /// [released](Transactions::release).
+    ///
+    /// # Errors
+    /// [`Layer1Error::Reverted`] when the call would fail, and those of [`Network::request`].
+    pub async fn prepare(&self, call: &CallRequest, gas_margin_percent: u64) -> Result<TxEip1559, Layer1Error> {
+        self.prepare_within(call, gas_margin_percent, U256::MAX).await
+    }
+
+    /// As [`Transactions::prepare`], with gas × maximal fee at most `ceiling` wei: the ceiling that was approved.
+    ///
+    /// # Errors
+    /// [`Layer1Error::FeeAboveCeiling`] when even the base fee of now is above it, and those of
+    /// [`Transactions::prepare`].
+    pub async fn prepare_within(
+        &self,
+        call: &CallRequest,
+        gas_margin_percent: u64,
+        ceiling: U256,
+    ) -> Result<TxEip1559, Layer1Error> {
+        let network = &self.shared.network;
+        let gas = network.estimate_gas(call).await?;
+        let gas_limit = gas.saturating_add(gas.saturating_mul(gas_margin_percent) / 100);
+        let fees = fit(network.fees().await?, gas_limit, ceiling)?;
+        let nonce = self.shared.reserve_nonce(call.from).await?;
+        Ok(TxEip1559 {
+            chain_id: network.chain_id(),
+            nonce,
+            gas_limit,
+            max_fee_per_gas: fees.max_fee_per_gas,
+            max_priority_fee_per_gas: fees.max_priority_fee_per_gas,
+            to: TxKind::Call(call.to),
+            value: call.value,
+            access_list: alloy::eips::eip2930::AccessList::default(),
+            input: call.input.clone(),
+        })
+    }
+
+    /// Gives back the nonce of a prepared transaction that will not be signed.
+    pub fn release(&self, from: Address, nonce: u64) {
+        locked(&self.shared.nonces).release(from, nonce);
+    }
+
+    /// Stores a signed transaction, then broadcasts it. `status` should be [`TransactionStatus::Stored`].
+    ///
+    /// Once this returns `Ok` the transaction will not be lost: where no endpoint answers it stays
+    /// [`TransactionStatus::Stored`] and is tried again. Submitting the same hash twice follows the first.
+    ///
+    /// # Errors
+    /// [`Layer1Error::TransactionLog`] (nothing was sent), [`Layer1Error::Rejected`] (stored as failed, nonce free),
+    /// [`Layer1Error::Config`] where hash, chain id or nonce do not fit the signed bytes.
+    pub async fn submit(
+        &self,
+        transaction: StoredTransaction,
+    ) -> Result<watch::Receiver<TransactionStatus>, Layer1Error> {
+        let shared = &self.shared;
+        check(&transaction, shared.network.chain_id())?;
+        if let Ok(known) = self.follow(transaction.hash) {
+            return Ok(known);
+        }
+        if let Err(error) = shared.log.insert(&transaction) {
+            self.release(transaction.from, transaction.nonce);
+            return Err(Layer1Error::TransactionLog(error));
+        }
+        let (hash, receiver) = (transaction.hash, shared.adopt(transaction));
+        {
+            let _turn = shared.turn.lock().await;
+            // The following task may have been faster.
+            if *receiver.borrow() == TransactionStatus::Stored
+                && let Some(transaction) = shared.transaction(hash)
+            {
+                shared.broadcast(&transaction).await;
+            }
+        }
+        shared.wake.notify_one();
+        let status = receiver.borrow().clone();
+        match status {
+            TransactionStatus::Failed { reason } => Err(Layer1Error::Rejected { reason }),
+            _ => Ok(receiver),
+        }
+    }
+
+    /// After a start: takes up every open transaction of the log, looks each up by its hash and broadcasts the same bytes
+    /// again where the chain does not know them. Gives their hashes.
+    ///
+    /// Where no endpoint answers they are taken up all the same, and looked up as soon as one does.
+    ///
+    /// # Errors
+    /// [`Layer1Error::TransactionLog`].
+    pub async fn resume(&self) -> Result<Vec<B256>, Layer1Error> {
+        let open = self.shared.log.open(self.shared.network.chain_id()).map_err(Layer1Error::TransactionLog)?;
+        let hashes = open.iter().map(|transaction| transaction.hash).collect();
+        for transaction in open {
+            self.shared.adopt(transaction);
+        }
+        self.shared.look().await;
+        Ok(hashes)
+    }
+
+    /// The status of a transaction submitted or resumed by this process, and its changes. A final status is the last.
+    ///
+    /// # Errors
+    /// [`Layer1Error::UnknownTransaction`].
+    pub fn follow(&self, hash: B256) -> Result<watch::Receiver<TransactionStatus>, Layer1Error> {
+        let followed = locked(&self.shared.followed);
+        followed.get(&hash).map(|one| one.sender.subscribe()).ok_or(Layer1Error::UnknownTransaction(hash))
+    }
+}
+
+impl Shared {
+    /// The task: looks with every head, when woken, and while something waits.
+    async fn run(self: Arc<Self>) {
+        let mut head = self.network.head();
+        let poll = self.network.config().poll_interval;
+        loop {
+            let patience = match self.waiting() {
+                Waiting::Nothing => None,
+                Waiting::ForBlock => Some(poll * POLLS_BETWEEN_LOOKS),
+                Waiting::ForEndpoint => Some(poll),
+            };
+            let pause = async {
+                match patience {
+                    Some(pause) => tokio::time::sleep(pause).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                changed = head.changed() => if changed.is_err() { return },
+                () = self.wake.notified() => {}
+                () = pause => {}
+            }
+            self.look().await;
+        }
+    }
+
+    fn waiting(&self) -> Waiting {
+        let followed = locked(&self.followed);
+        followed
+            .values()
+            .map(|one| match &*one.sender.borrow() {
+                TransactionStatus::Stored => Waiting::ForEndpoint,
+                TransactionStatus::Broadcast => Waiting::ForBlock,
+                _ => Waiting::Nothing,
+            })
+            .max()
+            .unwrap_or(Waiting::Nothing)
+    }
+
+    /// Finds out about every open transaction, lowest nonce first.
+    async fn look(&self) {
+        let _turn = self.turn.lock().await;
+        let mut open: Vec<_> = locked(&self.followed)
+            .values()
+            .filter(|one| !one.sender.borrow().is_final())
+            .map(|one| one.transaction.clone())
+            .collect();
+        open.sort_by_key(|transaction| (transaction.from, transaction.nonce));
+        for transaction in open {
+            if let Err(error) = self.look_at(&transaction).await {
+                tracing::debug!(hash = %transaction.hash, %error, "cannot find out about a transaction now");
+                return;
+            }
+        }
+    }
+
+    async fn look_at(&self, transaction: &StoredTransaction) -> Result<(), Layer1Error> {
+        let observation = self.observe(transaction).await?;
+        let confirmations = self.network.config().confirmations;
+        match follow::decide(observation, &self.network.recent(), confirmations) {
+            Decision::Status(status) => self.record(transaction, status),
+            Decision::Broadcast => self.broadcast(transaction).await,
+            Decision::Wait => {}
+        }
+        Ok(())
+    }
+
+    async fn observe(&self, transaction: &StoredTransaction) -> Result<Observation, Layer1Error> {
+        let receipt: Option<Receipt> = self.network.get("eth_getTransactionReceipt", json!([transaction.hash])).await?;
+        if let Some(receipt) = receipt {
+            return Ok(Observation::Mined(receipt.inclusion()));
+        }
+        let known: Value = self.network.request("eth_getTransactionByHash", json!([transaction.hash])).await?;
+        if !known.is_null() {
+            return Ok(Observation::Pending);
+        }
+        let head = self.network.head().borrow().number;
+        let depth = self.network.config().confirmations.saturating_sub(1);
+        let nonce_settled = match head.checked_sub(depth) {
+            Some(block) => {
+                let count: U64 =
+                    self.network.get("eth_getTransactionCount", json!([transaction.from, U64::from(block)])).await?;
+                count.to::<u64>() > transaction.nonce
+            }
+            None => false,
+        };
+        Ok(Observation::Unknown { nonce_settled })
+    }
+
+    /// Sends the bytes and records what came of it.
+    async fn broadcast(&self, transaction: &StoredTransaction) {
+        let sent = write_point!(
+            "layer1.transaction.broadcast",
+            self.network.request("eth_sendRawTransaction", json!([transaction.raw])).await
+        );
+        let never_taken = self.status(transaction.hash) == Some(TransactionStatus::Stored);
+        match sent {
+            Ok(_) => self.record(transaction, TransactionStatus::Broadcast),
+            Err(Layer1Error::Rpc { message, code, .. }) => match follow::classify(&message) {
+                Refusal::AlreadyKnown => self.record(transaction, TransactionStatus::Broadcast),
+                Refusal::NonceUsed => match self.observe(transaction).await {
+                    Ok(Observation::Mined(_) | Observation::Pending) => {
+                        self.record(transaction, TransactionStatus::Broadcast);
+                    }
+                    Ok(Observation::Unknown { .. }) if never_taken => {
+                        let reason = format!("{message}; another transaction used nonce {}", transaction.nonce);
+                        self.record(transaction, TransactionStatus::Failed { reason });
+                    }
+                    _ => {}
+                },
+                // Temporary, or refused now after it was taken before: it may still be mined elsewhere, or later.
+                Refusal::Rejected if !never_taken || is_temporary(code) => {
+                    tracing::warn!(hash = %transaction.hash, %message, "a transaction is not taken at the moment");
+                }
+                Refusal::Rejected => self.record(transaction, TransactionStatus::Failed { reason: message }),
+            },
+            Err(error) => tracing::warn!(hash = %transaction.hash, %error, "a transaction waits for an endpoint"),
+        }
+    }
+
+    /// Log first, watchers second. A status that cannot be written is found out again with the next look.
+    fn record(&self, transaction: &StoredTransaction, status: TransactionStatus) {
+        if self.status(transaction.hash).as_ref() == Some(&status) {
+            return;
+        }
+        if let Err(error) = self.log.update(transaction.hash, &status) {
+            tracing::error!(hash = %transaction.hash, %error, "the status of a transaction could not be stored");
+            return;
+        }
+        {
+            let mut nonces = locked(&self.nonces);
+            match status {
+                TransactionStatus::Confirmed(_) | TransactionStatus::Replaced => {
+                    nonces.settle(transaction.from, transaction.nonce);
+                }
+                TransactionStatus::Failed { .. } => nonces.release(transaction.from, transaction.nonce),
+                _ => {}
+            }
+        }
+        let mut followed = locked(&self.followed);
+        if let Some(one) = followed.get_mut(&transaction.hash) {
+            if status.is_final() {
+                one.transaction.raw = Bytes::new();
+            }
+            one.sender.send_replace(status);
+        }
+    }
+
+    fn adopt(&self, transaction: StoredTransaction) -> watch::Receiver<TransactionStatus> {
+        locked(&self.nonces).take(transaction.from, transaction.nonce);
+        let mut followed = locked(&self.followed);
+        let one = followed
+            .entry(transaction.hash)
+            .or_insert_with(|| Followed { sender: watch::Sender::new(transaction.status.clone()), transaction });
+        one.sender.subscribe()
+    }
+
+    fn transaction(&self, hash: B256) -> Option<StoredTransaction> {
+        locked(&self.followed).get(&hash).map(|one| one.transaction.clone())
+    }
+
+    fn status(&self, hash: B256) -> Option<TransactionStatus> {
+        locked(&self.followed).get(&hash).map(|one| one.sender.borrow().clone())
+    }
+
+    async fn reserve_nonce(&self, account: Address) -> Result<u64, Layer1Error> {
+        loop {
+            let settlements = locked(&self.nonces).settlements();
+            let pending: U64 = self.network.get("eth_getTransactionCount", json!([account, "pending"])).await?;
+            let mut nonces = locked(&self.nonces);
+            if let Some(nonce) = nonces.reserve(account, pending.to(), settlements) {
+                return Ok(nonce);
+            }
+            if settlements == nonces.settlements() {
+                return Err(Layer1Error::BadAnswer {
+                    method: "eth_getTransactionCount".to_owned(),
+                    reason: "no nonce is left".to_owned(),
+                });
+            }
+        }
+    }
+}
+
+/// What the open transactions wait for; the more urgent is the greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Waiting {
+    Nothing,
+    ForBlock,
+    ForEndpoint,
+}
+
+fn is_temporary(code: i64) -> bool {
+    Layer1Error::Rpc { method: String::new(), code, message: String::new(), data: None }.is_temporary()
+}
+
+/// A poisoned lock means that another thread panicked between two plain assignments; the data are whole.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Lowers the fees so that gas × maximal fee stays below the ceiling, as long as the base fee of now is still paid.
+fn fit(fees: Fees, gas_limit: u64, ceiling: U256) -> Result<Fees, Layer1Error> {
+    let gas = U256::from(gas_limit);
+    if gas.saturating_mul(U256::from(fees.max_fee_per_gas)) <= ceiling {
+        return Ok(fees);
+    }
+    let affordable = ceiling.checked_div(gas).unwrap_or(U256::MAX);
+    let max_fee_per_gas = u128::try_from(affordable).unwrap_or(u128::MAX);
+    if max_fee_per_gas < fees.base_fee {
+        return Err(Layer1Error::FeeAboveCeiling { needed: gas.saturating_mul(U256::from(fees.base_fee)), ceiling });
+    }
+    let max_priority_fee_per_gas = fees.max_priority_fee_per_gas.min(max_fee_per_gas);
+    Ok(Fees { max_fee_per_gas, max_priority_fee_per_gas, ..fees })
+}
+
+/// Hash, chain id and nonce must be those of the signed bytes: the log is searched by them.
+fn check(transaction: &StoredTransaction, chain_id: u64) -> Result<(), Layer1Error> {
+    use alloy::consensus::{Transaction as _, TxEnvelope};
+    use alloy::eips::eip2718::Decodable2718 as _;
+
+    let refuse = |what: &str| Err(Layer1Error::Config(format!("the signed transaction {what}; sign it again")));
+    let Ok(envelope) = TxEnvelope::decode_2718_exact(&transaction.raw) else {
+        return refuse("cannot be decoded");
+    };
+    if *envelope.tx_hash() != transaction.hash {
+        return refuse("has another hash than the one to be stored");
+    }
+    if envelope.chain_id() != Some(chain_id) || transaction.chain_id != chain_id {
+        return refuse("is for another chain");
+    }
+    if envelope.nonce() != transaction.nonce {
+        return refuse("has another nonce than the one to be stored");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
