@@ -50,16 +50,6 @@ impl RpcError {
         Self { code, message: message.into(), data: Json::Null }
     }
 
-    /// The answer to a decision on a terminal without an open passphrase session.
-    #[must_use]
-    pub fn needs_session(method: &str) -> Self {
-        Self {
-            code: codes::UNAUTHORISED,
-            message: format!("`{method}` decides for the user: open a session with the wallet's passphrase first"),
-            data: json!({ "needs": "session" }),
-        }
-    }
-
     /// True when the same request would pass after `session_open`.
     #[must_use]
     pub fn wants_session(&self) -> bool {

@@ -5,7 +5,8 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use entresol_host::{Actor, CallInput, Decision, GatewayCallInput, Host, NetworkInput, SolutionInput};
+use entresol_host::messages::{CallInput, Decision, GatewayCallInput, NetworkInput, SolutionInput};
+use entresol_host::{Actor, Host, HostError, Operation};
 use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -96,7 +97,7 @@ impl Control {
     /// Checks a passphrase with `attempt`; wrong ones slow the next ones down.
     async fn with_passphrase<F>(&self, attempt: impl FnOnce() -> F) -> Result<(), RpcError>
     where
-        F: Future<Output = Result<(), entresol_host::HostError>>,
+        F: Future<Output = Result<(), HostError>>,
     {
         let mut attempts = self.attempts.lock().await;
         let wait = attempts.wait(Instant::now());
@@ -293,17 +294,16 @@ pub static METHODS: &[Method] = &[
         c.host.grant_revoke(&actor, &input.solution, &input.permission).await?
     }),
     // The daemon.
-    // Whoever opens this address can decide on the page, so making one is deciding.
-    method!("web_link", Session, Nothing, |c, peer, _, _| {
-        if !c.sessions().is_open(&peer, Now::read()) {
-            return Err(RpcError::needs_session("web_link"));
-        }
+    // The page shows the whole wallet to whoever opens this address, so making one is deciding.
+    method!("web_link", Session, Nothing, |c, _, actor, _| {
+        c.host.authorize(&actor, &Operation::Decide, "web_link")?;
         let Some(link) = &c.web_link else {
             return Err(RpcError::new(codes::INTERNAL, "this daemon runs without the web page; use the command line"));
         };
         link().map_err(|why| RpcError::new(codes::INTERNAL, why))?
     }),
-    method!("shutdown", Free, Nothing, |c, _, _, _| {
+    method!("shutdown", Free, Nothing, |c, _, actor, _| {
+        c.host.authorize(&actor, &Operation::Propose, "shutdown")?;
         c.stop.cancel();
         Json::Null
     }),

@@ -25,11 +25,15 @@ fn requests_are_read_strictly() {
     check(r#"{"jsonrpc":"2.0","id":1,"method":"status","params":[1]}"#, Err(codes::INVALID_PARAMS));
 }
 
+fn no_session() -> RpcError {
+    RpcError { data: json!({ "needs": "session" }), ..RpcError::new(codes::UNAUTHORISED, "no") }
+}
+
 #[test]
 fn an_answer_is_one_line() {
     let line = answer(&json!(1), Ok(json!("two\nlines")));
     assert_eq!(line.iter().filter(|b| **b == b'\n').count(), 1);
-    let line = String::from_utf8(answer(&json!("x"), Err(RpcError::needs_session("call")))).expect("text");
+    let line = String::from_utf8(answer(&json!("x"), Err(no_session()))).expect("text");
     assert!(line.contains(r#""data":{"needs":"session"}"#), "{line}");
 }
 
@@ -38,5 +42,6 @@ fn an_error_without_data_reads_back() {
     let error: RpcError = serde_json::from_value(json!({ "code": -1, "message": "m" })).expect("reads");
     assert_eq!(error, RpcError::new(-1, "m"));
     assert!(!error.wants_session());
-    assert!(RpcError::needs_session("call").wants_session());
+    assert!(no_session().wants_session());
+    assert!(!RpcError::new(codes::UNAUTHORISED, "for another reason").wants_session());
 }
