@@ -138,6 +138,9 @@ fn read_entries(
             continue;
         }
         let path: PackagePath = rest.parse().map_err(refused)?;
+        if path.as_str() != rest {
+            return Err(refused(format!("{shown:?} has an empty, \".\" or \"..\" part")));
+        }
         if !seen.insert(path.as_str().to_lowercase()) {
             return Err(TarballError::Twice(path.to_string()));
         }

@@ -66,6 +66,12 @@ impl NpmConfig {
         Self::read(&Surroundings::of_process())
     }
 
+    /// A configuration with just these settings, in npm's spelling: `registry`, `cafile`, `//host/:_authToken`.
+    #[must_use]
+    pub fn from_settings(settings: &[(&str, &str)]) -> Self {
+        Self { values: settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect() }
+    }
+
     pub(super) fn read(around: &Surroundings) -> Self {
         let mut config = Self::default();
         // Weakest first, each overwriting what came before.
