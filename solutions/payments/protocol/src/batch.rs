@@ -165,7 +165,10 @@ impl Batch {
     ///
     /// `items` are the inbox items from `inbox_start` on. Records without effect are taken in all the same: dropping them is the
     /// caller's choice.
-    #[expect(clippy::too_many_arguments, reason = "the fields of a batch, each of another meaning; a struct would only repeat Batch")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the fields of a batch, each of another meaning; a struct would only repeat Batch"
+    )]
     pub fn build(
         domain: &Domain,
         before: &State,
@@ -188,8 +191,7 @@ impl Batch {
         };
         let work = batch.chunks(items)?;
         let mut state = before.clone();
-        let reports: Vec<_> =
-            work.iter().map(|chunk| chunk.apply(domain, &mut state, proposer)).collect();
+        let reports: Vec<_> = work.iter().map(|chunk| chunk.apply(domain, &mut state, proposer)).collect();
         batch.roots = reports.iter().map(|report| report.root).collect();
         Ok(BuiltBatch { batch, reports, state })
     }
@@ -197,12 +199,7 @@ impl Batch {
     /// Executes the batch on `before`, the state after the batch before it, and compares every chunk's root.
     ///
     /// `items` are exactly the inbox items of its range.
-    pub fn replay(
-        &self,
-        domain: &Domain,
-        before: &State,
-        items: &[Item],
-    ) -> Result<Replay, BatchError> {
+    pub fn replay(&self, domain: &Domain, before: &State, items: &[Item]) -> Result<Replay, BatchError> {
         let work = self.chunks(items)?;
         let mut state = before.clone();
         let mut reports = Vec::with_capacity(work.len());
@@ -226,8 +223,7 @@ impl Batch {
         if end.checked_sub(start) != Some(items.len() as u64) || !in_range {
             return Err(BatchError::Items { start, end });
         }
-        let records = Record::decode_all(&self.records)
-            .ok_or(BatchError::RecordBytes(self.records.len()))?;
+        let records = Record::decode_all(&self.records).ok_or(BatchError::RecordBytes(self.records.len()))?;
         let chunks: Vec<_> = items
             .chunks(MAX_CHUNK)
             .map(|items| Chunk::Inbox(items.to_vec()))
@@ -236,9 +232,7 @@ impl Batch {
         match chunks.len() {
             0 => Err(BatchError::Empty),
             count if count > MAX_CHUNKS => Err(BatchError::TooManyChunks(count)),
-            count if count != self.roots.len() => {
-                Err(BatchError::Roots { roots: self.roots.len(), chunks: count })
-            }
+            count if count != self.roots.len() => Err(BatchError::Roots { roots: self.roots.len(), chunks: count }),
             _ => Ok(chunks),
         }
     }
@@ -272,12 +266,7 @@ impl Batch {
 
     /// The preimage of the commitment.
     pub fn preimage(&self) -> Preimage {
-        let leaves = self
-            .roots
-            .iter()
-            .enumerate()
-            .map(|(chunk, root)| leaf(self.data_hash(chunk), *root))
-            .collect();
+        let leaves = self.roots.iter().enumerate().map(|(chunk, root)| leaf(self.data_hash(chunk), *root)).collect();
         Preimage {
             id: self.id,
             previous_commitment: self.previous_commitment,
@@ -329,12 +318,8 @@ impl Chunk {
     /// Executes the chunk, fee credit included.
     pub fn apply(&self, domain: &Domain, state: &mut State, proposer: Address) -> ChunkReport {
         let outcomes: Vec<_> = match self {
-            Self::Inbox(items) => {
-                items.iter().map(|item| apply_item(domain, state, item)).collect()
-            }
-            Self::Messages(records) => {
-                records.iter().map(|record| apply_record(domain, state, record)).collect()
-            }
+            Self::Inbox(items) => items.iter().map(|item| apply_item(domain, state, item)).collect(),
+            Self::Messages(records) => records.iter().map(|record| apply_record(domain, state, record)).collect(),
         };
         let fees = outcomes.iter().map(Outcome::fee).fold(0, u128::wrapping_add);
         credit_fees(state, proposer, fees);

@@ -33,9 +33,8 @@ pub struct ClaimTo {
 impl ClaimTo {
     /// EIP-712 struct hash.
     pub fn hash(&self) -> B256 {
-        let type_hash = keccak256(
-            "ClaimTo(address account,address recipient,uint256 claimedBefore,uint256 claimedAfter)",
-        );
+        let type_hash =
+            keccak256("ClaimTo(address account,address recipient,uint256 claimedBefore,uint256 claimedAfter)");
         abi::hash([
             &type_hash,
             &self.account,

@@ -74,14 +74,7 @@ impl Contest {
     /// The proof for one chunk. `before` is the state before it; `claimed` its claimed root.
     ///
     /// A chunk is proven whether or not it is false, so it also serves as proof of what a true chunk did.
-    pub fn prove(
-        domain: &Domain,
-        batch: &Batch,
-        before: &State,
-        index: usize,
-        chunk: &Chunk,
-        claimed: B256,
-    ) -> Self {
+    pub fn prove(domain: &Domain, batch: &Batch, before: &State, index: usize, chunk: &Chunk, claimed: B256) -> Self {
         let mut recorder = Recorder { state: before.clone(), witnesses: Vec::new() };
         // Reading the full state cannot fail.
         let (Ok(_) | Err(_)) = chunk_on(domain, &mut recorder, batch.proposer, chunk);
@@ -92,9 +85,7 @@ impl Contest {
         Self {
             preimage: batch.preimage(),
             chunk: index,
-            previous_data_hash: index
-                .checked_sub(1)
-                .map_or(B256::ZERO, |previous| batch.data_hash(previous)),
+            previous_data_hash: index.checked_sub(1).map_or(B256::ZERO, |previous| batch.data_hash(previous)),
             previous_root: before.root(),
             claimed_root: claimed,
             items,
@@ -107,13 +98,7 @@ impl Contest {
     ///
     /// `None` if the batch has no such chunk or the items are not its own. For `l2_getContestWitness`; [`Batch::replay`] gives
     /// the proof of the first false chunk by itself.
-    pub fn of_chunk(
-        domain: &Domain,
-        batch: &Batch,
-        before: &State,
-        items: &[Item],
-        index: usize,
-    ) -> Option<Self> {
+    pub fn of_chunk(domain: &Domain, batch: &Batch, before: &State, items: &[Item], index: usize) -> Option<Self> {
         let chunks = batch.chunks(items).ok()?;
         let claimed = *batch.roots.get(index)?;
         let mut state = before.clone();
@@ -181,14 +166,10 @@ fn chunk_on<A: Accounts>(
     chunk: &Chunk,
 ) -> Result<(Vec<Outcome>, u128), A::Error> {
     let outcomes: Vec<_> = match chunk {
-        Chunk::Inbox(items) => items
-            .iter()
-            .map(|item| item_on(domain, accounts, item))
-            .collect::<Result<_, _>>()?,
-        Chunk::Messages(records) => records
-            .iter()
-            .map(|record| record_on(domain, accounts, record))
-            .collect::<Result<_, _>>()?,
+        Chunk::Inbox(items) => items.iter().map(|item| item_on(domain, accounts, item)).collect::<Result<_, _>>()?,
+        Chunk::Messages(records) => {
+            records.iter().map(|record| record_on(domain, accounts, record)).collect::<Result<_, _>>()?
+        }
     };
     let fees = outcomes.iter().map(Outcome::fee).fold(0, u128::wrapping_add);
     fees_on(accounts, proposer, fees)?;
@@ -236,9 +217,7 @@ impl Accounts for Stateless<'_> {
         let Some(witness) = self.witnesses.get(index) else {
             return Err(BadWitness::Count { read: self.read, brought: self.witnesses.len() });
         };
-        witness
-            .find(self.root, account)
-            .map_err(|source| BadWitness::Proof { index, source })
+        witness.find(self.root, account).map_err(|source| BadWitness::Proof { index, source })
     }
 
     fn write(&mut self, account: Address, leaf: Leaf) {

@@ -22,16 +22,9 @@ impl Domain {
 
     /// The domain of the gateway at this address on this chain.
     pub fn new(chain_id: u64, gateway: Address) -> Self {
-        let type_hash = keccak256(
-            "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)",
-        );
-        let separator = abi::hash([
-            &type_hash,
-            &keccak256(Self::NAME),
-            &keccak256(Self::VERSION),
-            &U256::from(chain_id),
-            &gateway,
-        ]);
+        let type_hash = keccak256("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)");
+        let separator =
+            abi::hash([&type_hash, &keccak256(Self::NAME), &keccak256(Self::VERSION), &U256::from(chain_id), &gateway]);
         Self { chain_id, gateway, separator }
     }
 

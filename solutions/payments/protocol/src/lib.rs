@@ -47,3 +47,10 @@ pub use receipt::{Receipt, SignedReceipt};
 pub use signature::{Signature, SignatureError, sign_digest};
 pub use state::{Leaf, State, Witness, WitnessError};
 pub use transition::{Effect, Outcome, Reason};
+
+#[cfg(test)]
+mod golden;
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod testing;

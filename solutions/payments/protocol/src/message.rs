@@ -98,7 +98,9 @@ pub enum MessageError {
     #[error("signed by {0}, not by the sender; was it signed with this nonce, prev, chain and gateway?")]
     Signer(Address),
     /// Bytes that are no posted withdrawal.
-    #[error("a posted Withdraw has {POSTED_LENGTH} bytes (value, fee, nonce, prev, r, s, v) in range, these {0} bytes are not that")]
+    #[error(
+        "a posted Withdraw has {POSTED_LENGTH} bytes (value, fee, nonce, prev, r, s, v) in range, these {0} bytes are not that"
+    )]
     Posted(usize),
 }
 
@@ -117,15 +119,9 @@ impl Message {
     /// The id: EIP-712 struct hash.
     pub fn id(&self) -> B256 {
         match self.kind {
-            Kind::Payment => abi::hash([
-                &payment_type_hash(),
-                &self.from,
-                &self.to,
-                &self.value,
-                &self.fee,
-                &self.nonce,
-                &self.prev,
-            ]),
+            Kind::Payment => {
+                abi::hash([&payment_type_hash(), &self.from, &self.to, &self.value, &self.fee, &self.nonce, &self.prev])
+            }
             Kind::Withdraw => {
                 let (value, fee) = (U256::from(self.value), U256::from(self.fee));
                 withdraw_id(self.from, value, fee, self.nonce, self.prev)
@@ -187,8 +183,7 @@ impl SignedMessage {
     /// The 122 bytes that go into a batch. Fails when value or fee do not fit.
     pub fn record(&self) -> Result<Record, MessageError> {
         self.message.check()?;
-        let fee_gwei = u32::try_from(self.message.fee / GWEI)
-            .map_err(|_| MessageError::Fee(self.message.fee))?;
+        let fee_gwei = u32::try_from(self.message.fee / GWEI).map_err(|_| MessageError::Fee(self.message.fee))?;
         Ok(Record {
             kind: self.message.kind as u8,
             from: self.message.from,
@@ -326,8 +321,7 @@ impl PostedWithdraw {
     /// Seven ABI words.
     pub fn encode(&self) -> Bytes {
         let Signature { r, s, v } = self.signature;
-        let words =
-            abi::encode([&self.value, &self.fee, &self.nonce, &self.prev, &r, &s, &v]);
+        let words = abi::encode([&self.value, &self.fee, &self.nonce, &self.prev, &r, &s, &v]);
         Bytes::copy_from_slice(words.as_flattened())
     }
 
@@ -360,9 +354,7 @@ pub fn withdraw_id(from: Address, value: U256, fee: U256, nonce: u64, prev: B256
 
 /// EIP-712 type hash of `Payment`.
 pub fn payment_type_hash() -> B256 {
-    keccak256(
-        "Payment(address from,address to,uint256 value,uint256 fee,uint64 nonce,bytes32 prev)",
-    )
+    keccak256("Payment(address from,address to,uint256 value,uint256 fee,uint64 nonce,bytes32 prev)")
 }
 
 /// EIP-712 type hash of `Withdraw`.

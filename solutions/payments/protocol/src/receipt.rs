@@ -45,16 +45,8 @@ pub struct SignedReceipt {
 impl Receipt {
     /// EIP-712 struct hash: what the next receipt points to.
     pub fn hash(&self) -> B256 {
-        let type_hash = keccak256(
-            "Receipt(bytes32 messageId,uint64 sequence,bytes32 previousReceipt,uint64 time)",
-        );
-        abi::hash([
-            &type_hash,
-            &self.message_id,
-            &self.sequence,
-            &self.previous_receipt,
-            &self.time,
-        ])
+        let type_hash = keccak256("Receipt(bytes32 messageId,uint64 sequence,bytes32 previousReceipt,uint64 time)");
+        abi::hash([&type_hash, &self.message_id, &self.sequence, &self.previous_receipt, &self.time])
     }
 
     /// Signs with the operator's key.

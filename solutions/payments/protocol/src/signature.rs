@@ -89,19 +89,15 @@ impl Signature {
         compact[..32].copy_from_slice(self.r.as_slice());
         compact[32..].copy_from_slice(self.s.as_slice());
         let recovery = if self.v == 27 { RecoveryId::Zero } else { RecoveryId::One };
-        let signature = RecoverableSignature::from_compact(&compact, recovery)
-            .map_err(|_| SignatureError::NoKey)?;
-        let key = signature
-            .recover_ecdsa(Digest::from_digest(digest.0))
-            .map_err(|_| SignatureError::NoKey)?;
+        let signature = RecoverableSignature::from_compact(&compact, recovery).map_err(|_| SignatureError::NoKey)?;
+        let key = signature.recover_ecdsa(Digest::from_digest(digest.0)).map_err(|_| SignatureError::NoKey)?;
         Ok(address_of(&key))
     }
 }
 
 /// Signs a digest; low s, `v` 27 or 28. Deterministic (RFC 6979).
 pub fn sign_digest(key: &SecretKey, digest: B256) -> Signature {
-    let signature =
-        RecoverableSignature::sign_ecdsa_recoverable(Digest::from_digest(digest.0), key);
+    let signature = RecoverableSignature::sign_ecdsa_recoverable(Digest::from_digest(digest.0), key);
     let (recovery, compact) = signature.serialize_compact();
     Signature {
         r: B256::from_slice(&compact[..32]),

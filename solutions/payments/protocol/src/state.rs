@@ -161,9 +161,7 @@ impl State {
 
     /// Sum of `balance + withdrawn` over all leaves in wei: equals the deposits consumed. Saturates.
     pub fn total(&self) -> u128 {
-        self.iter().fold(0u128, |sum, (_, leaf)| {
-            sum.saturating_add(leaf.balance).saturating_add(leaf.withdrawn)
-        })
+        self.iter().fold(0u128, |sum, (_, leaf)| sum.saturating_add(leaf.balance).saturating_add(leaf.withdrawn))
     }
 }
 

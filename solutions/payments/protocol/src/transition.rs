@@ -214,20 +214,12 @@ pub fn debit(domain: &Domain, record: &Record, leaf: &Leaf) -> Result<(B256, Mes
         Kind::Payment => leaf.withdrawn,
         Kind::Withdraw => leaf.withdrawn.wrapping_add(message.value),
     };
-    let after = Leaf {
-        balance: leaf.balance.wrapping_sub(needed),
-        withdrawn,
-        nonce: leaf.nonce.wrapping_add(1),
-        head: id,
-    };
+    let after =
+        Leaf { balance: leaf.balance.wrapping_sub(needed), withdrawn, nonce: leaf.nonce.wrapping_add(1), head: id };
     Ok((id, message, after))
 }
 
-pub(crate) fn record_on<A: Accounts>(
-    domain: &Domain,
-    accounts: &mut A,
-    record: &Record,
-) -> Result<Outcome, A::Error> {
+pub(crate) fn record_on<A: Accounts>(domain: &Domain, accounts: &mut A, record: &Record) -> Result<Outcome, A::Error> {
     let sender = match accounts.read(record.from)? {
         Found::Own(leaf) => leaf,
         Found::Taken(holder) => return Ok(taken(record.from, holder)),
@@ -252,11 +244,7 @@ pub(crate) fn record_on<A: Accounts>(
     Ok(Outcome::Effective(Effect::Message { id, message }))
 }
 
-pub(crate) fn item_on<A: Accounts>(
-    domain: &Domain,
-    accounts: &mut A,
-    item: &Item,
-) -> Result<Outcome, A::Error> {
+pub(crate) fn item_on<A: Accounts>(domain: &Domain, accounts: &mut A, item: &Item) -> Result<Outcome, A::Error> {
     let account = item.who;
     let leaf = match accounts.read(account)? {
         Found::Own(leaf) => leaf,
@@ -300,11 +288,7 @@ pub(crate) fn item_on<A: Accounts>(
     Ok(Outcome::Effective(effect))
 }
 
-pub(crate) fn fees_on<A: Accounts>(
-    accounts: &mut A,
-    proposer: Address,
-    fees: u128,
-) -> Result<(), A::Error> {
+pub(crate) fn fees_on<A: Accounts>(accounts: &mut A, proposer: Address, fees: u128) -> Result<(), A::Error> {
     if fees == 0 {
         return Ok(());
     }

@@ -11,17 +11,12 @@ pub mod decimal {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
     /// Writes a decimal string.
-    pub fn serialize<T: Display, S: Serializer>(
-        number: &T,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
+    pub fn serialize<T: Display, S: Serializer>(number: &T, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(number)
     }
 
     /// Reads a decimal string; refuses everything but the one spelling that `serialize` writes.
-    pub fn deserialize<'de, T: FromStr + Display, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<T, D::Error> {
+    pub fn deserialize<'de, T: FromStr + Display, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
         let text = String::deserialize(deserializer)?;
         match text.parse::<T>() {
             Ok(number) if number.to_string() == text => Ok(number),
@@ -40,10 +35,7 @@ pub mod signature {
     use crate::signature::Signature;
 
     /// Writes 0x-hex.
-    pub fn serialize<S: Serializer>(
-        signature: &Signature,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
+    pub fn serialize<S: Serializer>(signature: &Signature, serializer: S) -> Result<S::Ok, S::Error> {
         FixedBytes::from(signature.to_bytes()).serialize(serializer)
     }
 
