@@ -86,7 +86,7 @@ fn a_witness_proves_one_leaf_in_one_state_only() {
         w.siblings.pop();
     });
     check(&|w| w.siblings.push(B256::with_last_byte(1)));
-    check(&|w| w.bitmap = w.bitmap << 1);
+    check(&|w| w.bitmap <<= 1);
     check(&|w| w.bitmap |= U160::from(1));
     assert!(good.verify(root, person(4).address).is_err());
     assert!(good.verify(B256::repeat_byte(1), account).is_err());
