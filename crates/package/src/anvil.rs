@@ -112,7 +112,7 @@ pub async fn locate_or_fetch(
             hint: format!("put anvil on PATH, set {ANVIL_VARIABLE} to it, or let npm's registry be reached"),
             source: Some(error),
         }),
-        Err(Failed::Final(error)) => Err(error),
+        Err(Failed::Final(error)) => Err(*error),
         Ok(()) => Ok(path),
     }
 }
@@ -132,26 +132,27 @@ fn cached(pin: &Pin, path: &Path) -> Option<PathBuf> {
 
 enum Failed {
     Registry(RegistryError),
-    Final(AnvilError),
+    Final(Box<AnvilError>),
 }
 
 async fn fetch(pin: &Pin, path: &Path, progress: impl FnMut(u64, Option<u64>) + Send) -> Result<(), Failed> {
-    let integrity = |text: &str| text.parse::<Integrity>().map_err(|error| Failed::Final(error.into()));
+    let integrity = |text: &str| text.parse::<Integrity>().map_err(|error| Failed::Final(Box::new(error.into())));
     let (tarball, executable) = (integrity(pin.tarball)?, integrity(pin.executable)?);
     let registry = Registry::from_environment().map_err(Failed::Registry)?;
     let fetched = registry
         .fetch(pin.package, VERSION, Some(&tarball), TARBALL_LIMIT, progress)
         .await
         .map_err(Failed::Registry)?;
-    let files = tarball::read(&fetched.bytes, Limits::EXECUTABLE).map_err(|error| Failed::Final(error.into()))?;
+    let files =
+        tarball::read(&fetched.bytes, Limits::EXECUTABLE).map_err(|error| Failed::Final(Box::new(error.into())))?;
     let bytes =
         files.into_iter().find(|(name, _)| name.as_str() == pin.path).map(|(_, bytes)| bytes).unwrap_or_default();
-    executable.verify("anvil's executable", &bytes).map_err(|error| Failed::Final(error.into()))?;
+    executable.verify("anvil's executable", &bytes).map_err(|error| Failed::Final(Box::new(error.into())))?;
     let keep = || {
         path.parent().map_or(Ok(()), create_private_dir)?;
         write_point!("package.anvil.write", write_file_atomically(path, &bytes, true))
     };
-    keep().map_err(|source| Failed::Final(AnvilError::Cache { path: path.to_owned(), source }))
+    keep().map_err(|source| Failed::Final(Box::new(AnvilError::Cache { path: path.to_owned(), source })))
 }
 
 fn on_path() -> Option<PathBuf> {

@@ -27,10 +27,10 @@ pub enum IntegrityError {
     Mismatch {
         /// What was checked.
         what: String,
-        /// The pinned digest.
-        expected: Integrity,
+        /// The pinned digest. Boxed, as the other one, to keep every `Result` around it small.
+        expected: Box<Integrity>,
         /// The digest of the bytes at hand.
-        found: Integrity,
+        found: Box<Integrity>,
     },
 }
 
@@ -68,7 +68,11 @@ impl Integrity {
         if found == *self {
             return Ok(());
         }
-        Err(IntegrityError::Mismatch { what: what.to_owned(), expected: self.clone(), found })
+        Err(IntegrityError::Mismatch {
+            what: what.to_owned(),
+            expected: Box::new(self.clone()),
+            found: Box::new(found),
+        })
     }
 }
 

@@ -216,8 +216,8 @@ impl Package {
         let package = Self::load_folder(folder)?;
         if package.sha512 != *pinned {
             let what = format!("the stored copy of {} {}", package.name, package.version);
-            let found = package.sha512;
-            return Err(IntegrityError::Mismatch { what, expected: pinned.clone(), found }.into());
+            let (expected, found) = (Box::new(pinned.clone()), Box::new(package.sha512));
+            return Err(IntegrityError::Mismatch { what, expected, found }.into());
         }
         Ok(package)
     }

@@ -157,7 +157,6 @@ fn read_entries(
     }
     // Reading to the end checks gzip's own checksum. Behind the archive's end only padding may follow: some readers go
     // on there, and would see other files than we did.
-    drop(archive);
     let mut block = [0; 8_192];
     loop {
         let count = inflated.read(&mut block).map_err(TarballError::Damaged)?;
