@@ -66,9 +66,18 @@ pub const REGISTRY: &[WritePoint] = &[
     point("store.journal.outcome", Process::Daemon, "what came of it"),
     // layer1
     point("layer1.transaction.broadcast", Process::Daemon, "a stored layer-1 transaction in an endpoint's pool"),
+    // sandbox
+    point("sandbox.cache.write", Process::Daemon, "the JavaScript engine, compiled for this machine"),
     // package
     point("package.tarball.write", Process::Daemon, "the approved copy of a plugin package"),
     point("package.anvil.write", Process::Command, "the verified anvil executable in the cache"),
     // host
     // payments node
+    point("node.schema.write", Process::Node, "the node's database and its tables"),
+    point("node.identity.write", Process::Node, "whose database it is: chain, gateway, role"),
+    point("node.messages.append", Process::Node, "receipted messages, before their receipts are handed out"),
+    point("node.layer1.apply", Process::Node, "blocks of layer 1 and what the gateway did in them"),
+    point("node.transaction.store", Process::Node, "a signed batch, contest or bond, before it is broadcast"),
+    point("node.transaction.broadcast", Process::Node, "that transaction in an endpoint's pool"),
+    point("node.transaction.update", Process::Node, "how far that transaction has come"),
 ];

@@ -16,6 +16,15 @@ pub enum Role {
     Replica,
 }
 
+impl Role {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Operator => "operator",
+            Self::Replica => "replica",
+        }
+    }
+}
+
 /// A fault built in on purpose, for tests and the demo.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Misbehave {

@@ -11,10 +11,22 @@
 //! again, in order, whatever layer 1 did to the batches it was in.
 
 mod args;
+mod chain;
+mod core;
 mod error;
+mod gateway;
+mod key;
+mod layer1;
+mod node;
+mod rpc;
+mod sequencer;
+mod show;
+mod store;
+mod transactions;
 
 pub use args::{FinalAt, Misbehave, NodeArgs, Role};
-pub use error::NodeError;
+pub use error::{Layer1Error, NodeError, StoreError};
+pub use node::Node;
 
 use serde::Serialize;
 
@@ -31,6 +43,8 @@ pub struct Ready {
 /// Anything that stops the node from starting: unreadable key file, wrong chain id, no gateway at the address, a store
 /// of another gateway, a port in use; or a store that can no longer be written.
 pub async fn run(args: NodeArgs, ready: impl FnOnce(&Ready) + Send) -> Result<(), NodeError> {
-    let _ = (args, ready);
-    Err(NodeError::Starting("not built yet".to_owned()))
+    let signals = node::signals().await?;
+    let node = Node::start(args).await?;
+    ready(&Ready { listening: format!("ws://{}", node.address()) });
+    node.until(signals).await
 }

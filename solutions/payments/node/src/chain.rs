@@ -1,0 +1,367 @@
+//! What layer 1 says: the inbox, the standing batches, what each of them really did. No IO.
+//!
+//! A fold over the gateway's events in chain order. A contest lowers the number of standing batches; a reorganisation
+//! folds anew from the first event, which is cheap because a batch that was replayed once is not replayed again.
+
+mod verdict;
+
+pub(crate) use verdict::{StandingBatch, Verdict};
+
+use std::collections::{BTreeSet, HashMap};
+
+use alloy::primitives::{Address, B256, U256};
+use payments_protocol::{Domain, Effect, Inbox, Item, ItemKind, Leaf, Outcome, State};
+use serde_json::json;
+
+use crate::args::FinalAt;
+use crate::gateway::{self, BatchEvent, GatewayEvent, Terms};
+use crate::layer1::{BlockRef, GatewayLog, Step, StepBlock};
+use crate::rpc::Notice;
+
+/// Where a message or item lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    /// Id of the batch.
+    pub(crate) batch: u64,
+    /// Chunk within the batch, from 0; inbox chunks come first.
+    pub(crate) chunk: usize,
+    /// Item or record within the chunk, from 0.
+    pub(crate) index: usize,
+}
+
+/// What one step from layer 1 changed.
+#[derive(Debug, Default)]
+pub(crate) struct Changes {
+    /// Lowest batch id that fell or was reorganised away.
+    pub(crate) rolled_back: Option<u64>,
+    /// The inbox or the standing batches are not what they were.
+    pub(crate) moved: bool,
+    /// Batches that stand since this step.
+    pub(crate) appeared: Vec<u64>,
+    /// Accounts whose leaf or claim may have changed.
+    pub(crate) accounts: BTreeSet<Address>,
+    /// Alarms.
+    pub(crate) alerts: Vec<Notice>,
+    /// Transactions of the gateway that are in blocks now, with their block.
+    pub(crate) transactions: Vec<(B256, u64)>,
+}
+
+/// The view of layer 1.
+#[derive(Debug)]
+pub(crate) struct Chain {
+    pub(crate) domain: Domain,
+    pub(crate) terms: Terms,
+    final_at: FinalAt,
+    /// Blocks with events, ascending: all that is needed to fold anew.
+    eventful: Vec<StepBlock>,
+    pub(crate) head: BlockRef,
+    finalized: Option<BlockRef>,
+    pub(crate) synced: bool,
+    pub(crate) inbox: Inbox,
+    /// Block of each inbox item.
+    item_blocks: Vec<u64>,
+    /// Batch id i is at i - 1.
+    standing: Vec<StandingBatch>,
+    claimed: HashMap<Address, U256>,
+    pub(crate) halted: bool,
+    places: HashMap<B256, Place>,
+    history: HashMap<Address, Vec<Place>>,
+    replays: verdict::Replays,
+}
+
+impl Chain {
+    pub(crate) fn new(domain: Domain, terms: Terms, final_at: FinalAt) -> Self {
+        let genesis = BlockRef { number: 0, hash: B256::ZERO, parent: B256::ZERO, timestamp: 0 };
+        Self {
+            domain,
+            terms,
+            final_at,
+            eventful: Vec::new(),
+            head: genesis,
+            finalized: None,
+            synced: false,
+            inbox: Inbox::new(),
+            item_blocks: Vec::new(),
+            standing: Vec::new(),
+            claimed: HashMap::new(),
+            halted: false,
+            places: HashMap::new(),
+            history: HashMap::new(),
+            replays: verdict::Replays::default(),
+        }
+    }
+
+    /// Takes news from layer 1.
+    pub(crate) fn apply(&mut self, step: Step) -> Changes {
+        let mut changes = Changes::default();
+        if let Some(from) = step.drop_from {
+            self.forget(from, &mut changes);
+        }
+        self.head = step.head;
+        self.finalized = step.finalized;
+        self.synced = step.synced;
+        for block in step.blocks {
+            self.fold(&block, &mut changes);
+            if !block.logs.is_empty() {
+                self.eventful.push(block);
+            }
+        }
+        changes
+    }
+
+    /// Drops the events of blocks from `from` on and folds anew what is left.
+    fn forget(&mut self, from: u64, changes: &mut Changes) {
+        let keep = self.eventful.partition_point(|step| step.block.number < from);
+        if keep == self.eventful.len() {
+            return;
+        }
+        let before: Vec<B256> = self.standing.iter().map(|batch| batch.event.commitment).collect();
+        changes.accounts.extend(self.claimed.keys().copied());
+        for batch in &self.standing {
+            changes.accounts.extend(batch.accounts());
+        }
+        self.eventful.truncate(keep);
+        self.inbox = Inbox::new();
+        self.item_blocks.clear();
+        self.standing.clear();
+        self.claimed.clear();
+        self.halted = false;
+        self.places.clear();
+        self.history.clear();
+        // Old alarms are not raised twice.
+        let mut quiet = Changes::default();
+        for block in std::mem::take(&mut self.eventful) {
+            self.fold(&block, &mut quiet);
+            self.eventful.push(block);
+        }
+        changes.moved = true;
+        let common = before.iter().zip(&self.standing).take_while(|(a, b)| **a == b.event.commitment).count();
+        if common < before.len() {
+            changes.rolled_back = Some(common as u64 + 1);
+        }
+        changes.alerts.push(Notice::alert(
+            "reorganised",
+            "layer 1 was reorganised; what lay in the dropped blocks is taken back",
+            json!({ "fromBlock": from.to_string(), "standing": self.standing.len().to_string() }),
+        ));
+    }
+
+    fn fold(&mut self, step: &StepBlock, changes: &mut Changes) {
+        for log in &step.logs {
+            changes.transactions.push((log.transaction, step.block.number));
+            match gateway::read(log) {
+                GatewayEvent::Item(item) => self.item(item, step.block, changes),
+                GatewayEvent::Batch(event) => self.batch(event, log, step.block, changes),
+                GatewayEvent::Contested { id, challenger, chunk } => {
+                    self.fell(id, changes);
+                    let facts = json!({ "batch": id.to_string(), "challenger": challenger, "chunk": chunk.to_string() });
+                    changes.alerts.push(Notice::alert("contested", format!("batch {id} was contested and fell"), facts));
+                }
+                GatewayEvent::Claimed { account, total } => {
+                    self.claimed.insert(account, total);
+                    changes.accounts.insert(account);
+                }
+                GatewayEvent::Halted => {
+                    self.halted = true;
+                    changes.moved = true;
+                    changes.alerts.push(Notice::alert("halted", "the gateway is halted; everybody can claim", json!({})));
+                }
+                GatewayEvent::Other => {}
+                GatewayEvent::Unreadable(why) => {
+                    changes.alerts.push(Notice::alert("unreadable", format!("the gateway's events do not read: {why}"), json!({})));
+                }
+            }
+        }
+    }
+
+    fn item(&mut self, item: Item, block: BlockRef, changes: &mut Changes) {
+        changes.accounts.insert(item.who);
+        changes.moved = true;
+        match self.inbox.push(item) {
+            Ok(()) => self.item_blocks.push(block.number),
+            Err(error) => changes.alerts.push(Notice::alert("unreadable", error.to_string(), json!({}))),
+        }
+    }
+
+    fn batch(&mut self, event: BatchEvent, log: &GatewayLog, block: BlockRef, changes: &mut Changes) {
+        let id = event.id;
+        if id != self.next_id() {
+            let text = format!("batch {id} appeared where {} was next; is --from-block too high?", self.next_id());
+            changes.alerts.push(Notice::alert("unreadable", text, json!({ "batch": id.to_string() })));
+            return;
+        }
+        let (commitment, before) = match self.standing.last() {
+            None => (B256::ZERO, Some(State::new())),
+            Some(last) => (last.event.commitment, last.state().cloned()),
+        };
+        let (batch, verdict) =
+            self.replays.judge(&self.domain, &self.inbox, &event, commitment, before.as_ref(), self.inbox_cursor());
+        let standing = StandingBatch { event, batch, verdict, block, transaction: log.transaction };
+        for (place, outcome) in standing.outcomes(id) {
+            if let Outcome::Effective(Effect::Message { id, .. } | Effect::PostedWithdraw { id, .. }) = outcome {
+                self.places.insert(*id, place);
+            }
+            for account in accounts_of(outcome) {
+                self.history.entry(account).or_default().push(place);
+            }
+        }
+        changes.accounts.extend(standing.accounts());
+        if let Some(text) = standing.verdict.alarm() {
+            let facts = json!({ "batch": id.to_string(), "transaction": log.transaction, "verdict": standing.verdict.name() });
+            changes.alerts.push(Notice::alert("false-batch", format!("batch {id} {text}"), facts));
+        }
+        changes.appeared.push(id);
+        changes.moved = true;
+        self.standing.push(standing);
+    }
+
+    /// Batch `id` and all later ones stand no more.
+    fn fell(&mut self, id: u64, changes: &mut Changes) {
+        let keep = usize::try_from(id.saturating_sub(1)).unwrap_or(usize::MAX);
+        if keep >= self.standing.len() {
+            return;
+        }
+        for batch in self.standing.drain(keep..) {
+            for (_, outcome) in batch.outcomes(batch.event.id) {
+                if let Outcome::Effective(Effect::Message { id, .. } | Effect::PostedWithdraw { id, .. }) = outcome {
+                    self.places.remove(id);
+                }
+            }
+            for account in batch.accounts() {
+                if let Some(places) = self.history.get_mut(&account) {
+                    places.truncate(places.partition_point(|place| place.batch < id));
+                }
+                changes.accounts.insert(account);
+            }
+        }
+        changes.appeared.retain(|appeared| *appeared < id);
+        changes.rolled_back = Some(changes.rolled_back.map_or(id, |lower| lower.min(id)));
+        changes.moved = true;
+    }
+
+    /// Id of the batch that comes next.
+    pub(crate) fn next_id(&self) -> u64 {
+        self.standing.len() as u64 + 1
+    }
+
+    pub(crate) fn batch_at(&self, id: u64) -> Option<&StandingBatch> {
+        self.standing.get(usize::try_from(id.checked_sub(1)?).ok()?)
+    }
+
+    /// The newest standing batch.
+    pub(crate) fn last(&self) -> Option<&StandingBatch> {
+        self.standing.last()
+    }
+
+    /// First inbox item that no standing batch has consumed.
+    pub(crate) fn inbox_cursor(&self) -> u64 {
+        self.standing.last().map_or(0, |batch| batch.event.inbox_end)
+    }
+
+    /// The inbox as far as it lies under `confirmations` blocks.
+    pub(crate) fn confirmed_items(&self, confirmations: u64) -> u64 {
+        // The item's own block is its first confirmation.
+        let deepest = (self.head.number + 1).saturating_sub(confirmations.max(1));
+        self.item_blocks.partition_point(|block| *block <= deepest) as u64
+    }
+
+    /// The earliest standing batch that is not what it claims.
+    pub(crate) fn fault(&self) -> Option<&StandingBatch> {
+        self.standing.iter().find(|batch| !batch.verdict.is_true())
+    }
+
+    /// Id of the newest batch up to which everything was replayed and found true.
+    pub(crate) fn verified_id(&self) -> u64 {
+        self.fault().map_or(self.standing.len() as u64, |batch| batch.event.id - 1)
+    }
+
+    /// State after a batch; `None` where it does not stand or is not true. Batch 0 is genesis.
+    pub(crate) fn state_after(&self, id: u64) -> Option<State> {
+        match id {
+            0 => Some(State::new()),
+            _ => self.batch_at(id)?.state().cloned(),
+        }
+    }
+
+    /// State after the newest true batch.
+    pub(crate) fn verified_state(&self) -> State {
+        self.state_after(self.verified_id()).unwrap_or_default()
+    }
+
+    /// Judged at the layer-1 block of `--final-at`.
+    pub(crate) fn is_final(&self, id: u64) -> bool {
+        if id == 0 {
+            return true;
+        }
+        let now = match self.final_at {
+            FinalAt::Latest => self.head.timestamp,
+            FinalAt::Finalized => self.finalized.map_or(0, |block| block.timestamp),
+        };
+        let deep_enough = match self.final_at {
+            FinalAt::Latest => u64::MAX,
+            FinalAt::Finalized => self.finalized.map_or(0, |block| block.number),
+        };
+        self.batch_at(id).is_some_and(|batch| {
+            batch.block.number <= deep_enough && now >= batch.block.timestamp.saturating_add(self.terms.challenge)
+        })
+    }
+
+    /// The newest final batch; 0 when only genesis is.
+    pub(crate) fn final_id(&self) -> u64 {
+        (1..self.next_id()).rev().find(|id| self.is_final(*id)).unwrap_or(0)
+    }
+
+    /// `sequenced` or `final`.
+    pub(crate) fn finality(&self, id: u64) -> &'static str {
+        if self.is_final(id) { "final" } else { "sequenced" }
+    }
+
+    pub(crate) fn place(&self, message: B256) -> Option<Place> {
+        self.places.get(&message).copied()
+    }
+
+    pub(crate) fn outcome(&self, place: Place) -> Option<&Outcome> {
+        self.batch_at(place.batch)?.outcome(place)
+    }
+
+    /// Everything that ever touched the account in a standing batch, in order.
+    pub(crate) fn history(&self, account: Address) -> &[Place] {
+        self.history.get(&account).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Wei the account has claimed in all.
+    pub(crate) fn claimed(&self, account: Address) -> U256 {
+        self.claimed.get(&account).copied().unwrap_or_default()
+    }
+
+    /// Items that no standing batch has consumed, confirmed or not.
+    pub(crate) fn waiting_items(&self) -> &[Item] {
+        self.inbox.range(self.inbox_cursor(), self.inbox.len()).unwrap_or_default()
+    }
+
+    /// Whether a layer-1 exit of the account is under way, so that nothing may be promised about it.
+    pub(crate) fn exit_waits(&self, account: Address) -> bool {
+        self.waiting_items().iter().any(|item| item.who == account && item.kind != ItemKind::Deposit)
+    }
+
+    /// The account after the newest true batch.
+    pub(crate) fn leaf(&self, account: Address) -> Leaf {
+        self.verified_state().leaf(account)
+    }
+}
+
+/// Whose leaves an outcome changed.
+pub(crate) fn accounts_of(outcome: &Outcome) -> BTreeSet<Address> {
+    match outcome {
+        Outcome::Effective(Effect::Message { message, .. }) => {
+            [message.from, message.to].into_iter().filter(|account| !account.is_zero()).collect()
+        }
+        Outcome::Effective(
+            Effect::Deposit { account, .. } | Effect::ForcedExit { account, .. } | Effect::PostedWithdraw { account, .. },
+        ) => BTreeSet::from([*account]),
+        Outcome::NoEffect(_) => BTreeSet::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

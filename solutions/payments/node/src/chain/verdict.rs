@@ -1,0 +1,173 @@
+//! What a batch claims against what it did.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use alloy::primitives::{Address, B256};
+use payments_protocol::{Batch, ChunkReport, Contest, Domain, Inbox, Outcome, Replay, State, Submission};
+
+use super::{Place, accounts_of};
+use crate::gateway::BatchEvent;
+use crate::layer1::BlockRef;
+
+/// The outcome of replaying a batch.
+#[derive(Clone, Debug)]
+pub(crate) enum Verdict {
+    /// Every chunk leads to the root it claims.
+    True {
+        /// The state after it.
+        state: State,
+        /// What each chunk did.
+        reports: Arc<Vec<ChunkReport>>,
+    },
+    /// A chunk leads to another root: fraud.
+    False {
+        /// What to hand to the gateway.
+        contest: Arc<Contest>,
+        /// The root the chunk truly leads to.
+        computed: B256,
+    },
+    /// Its data does not read as a batch, though the gateway took it. Must never happen.
+    Unreadable(String),
+    /// It stands on a batch that is not true, so there is nothing to compare it with.
+    OnFalse,
+}
+
+impl Verdict {
+    pub(crate) fn is_true(&self) -> bool {
+        matches!(self, Self::True { .. })
+    }
+
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::True { .. } => "true",
+            Self::False { .. } => "false",
+            Self::Unreadable(_) => "unreadable",
+            Self::OnFalse => "on-false",
+        }
+    }
+
+    /// What is wrong, to stand after the batch's name.
+    pub(crate) fn alarm(&self) -> Option<String> {
+        match self {
+            Self::True { .. } => None,
+            Self::False { contest, computed } => Some(format!(
+                "claims root {} after chunk {}, but its data leads to {computed}",
+                contest.claimed_root, contest.chunk
+            )),
+            Self::Unreadable(why) => Some(format!("cannot be read: {why}")),
+            Self::OnFalse => Some("stands on a false batch".to_owned()),
+        }
+    }
+}
+
+/// A batch that the gateway holds.
+#[derive(Clone, Debug)]
+pub(crate) struct StandingBatch {
+    pub(crate) event: BatchEvent,
+    /// Decoded from the transaction; `None` if unreadable.
+    pub(crate) batch: Option<Arc<Batch>>,
+    pub(crate) verdict: Verdict,
+    pub(crate) block: BlockRef,
+    pub(crate) transaction: B256,
+}
+
+impl StandingBatch {
+    /// The state after it, if it is true.
+    pub(crate) fn state(&self) -> Option<&State> {
+        match &self.verdict {
+            Verdict::True { state, .. } => Some(state),
+            _ => None,
+        }
+    }
+
+    /// What each chunk did; empty if it is not true.
+    pub(crate) fn reports(&self) -> &[ChunkReport] {
+        match &self.verdict {
+            Verdict::True { reports, .. } => reports,
+            _ => &[],
+        }
+    }
+
+    pub(crate) fn outcome(&self, place: Place) -> Option<&Outcome> {
+        self.reports().get(place.chunk)?.outcomes.get(place.index)
+    }
+
+    /// Every outcome with its place.
+    pub(crate) fn outcomes(&self, batch: u64) -> impl Iterator<Item = (Place, &Outcome)> {
+        self.reports().iter().enumerate().flat_map(move |(chunk, report)| {
+            let indexed = report.outcomes.iter().enumerate();
+            indexed.map(move |(index, outcome)| (Place { batch, chunk, index }, outcome))
+        })
+    }
+
+    /// Every account it touched, its proposer included.
+    pub(crate) fn accounts(&self) -> BTreeSet<Address> {
+        let mut accounts: BTreeSet<Address> =
+            self.reports().iter().flat_map(|report| &report.outcomes).flat_map(accounts_of).collect();
+        accounts.insert(self.event.proposer);
+        accounts
+    }
+}
+
+/// Batches that were replayed before, so that folding anew after a reorganisation costs no signature checks.
+///
+/// A commitment binds everything but the content of the inbox items; the accumulator at the batch's end binds that.
+#[derive(Debug, Default)]
+pub(crate) struct Replays {
+    known: HashMap<(B256, B256), (Arc<Batch>, Verdict)>,
+}
+
+impl Replays {
+    /// Reads and replays the batch of an event.
+    pub(crate) fn judge(
+        &mut self,
+        domain: &Domain,
+        inbox: &Inbox,
+        event: &BatchEvent,
+        previous_commitment: B256,
+        before: Option<&State>,
+        inbox_cursor: u64,
+    ) -> (Option<Arc<Batch>>, Verdict) {
+        let accumulator = inbox.accumulator(event.inbox_end);
+        if before.is_some()
+            && let Some(accumulator) = accumulator
+            && let Some((batch, verdict)) = self.known.get(&(event.commitment, accumulator))
+        {
+            return (Some(Arc::clone(batch)), verdict.clone());
+        }
+        let batch = match read(event, previous_commitment, inbox_cursor) {
+            Ok(batch) => Arc::new(batch),
+            Err(why) => return (None, Verdict::Unreadable(why)),
+        };
+        let Some(before) = before else { return (Some(batch), Verdict::OnFalse) };
+        let (Some(items), Some(accumulator)) = (inbox.range(batch.inbox_start, batch.inbox_end), accumulator) else {
+            return (Some(batch), Verdict::Unreadable("it consumes inbox items that do not exist".to_owned()));
+        };
+        let verdict = match batch.replay(domain, before, items) {
+            Ok(Replay::Equal { state, reports }) => Verdict::True { state, reports: Arc::new(reports) },
+            Ok(Replay::Different { contest, computed, .. }) => Verdict::False { contest: Arc::new(*contest), computed },
+            Err(error) => Verdict::Unreadable(error.to_string()),
+        };
+        self.known.insert((event.commitment, accumulator), (Arc::clone(&batch), verdict.clone()));
+        (Some(batch), verdict)
+    }
+}
+
+/// The batch, from the transaction's input; everything the event says is compared.
+fn read(event: &BatchEvent, previous_commitment: B256, inbox_cursor: u64) -> Result<Batch, String> {
+    let submission = Submission::decode(&event.input).map_err(|error| error.to_string())?;
+    let batch = submission.into_batch(event.proposer, event.inbox_start);
+    let checks = [
+        (batch.id == event.id, "its id is another in its data"),
+        (batch.previous_commitment == previous_commitment, "it continues another batch"),
+        (batch.inbox_start == inbox_cursor, "its inbox range does not start at the cursor"),
+        (batch.inbox_end == event.inbox_end, "its inbox range ends elsewhere in its data"),
+        (batch.last_root() == event.root, "its last root is another in its data"),
+        (batch.commitment() == event.commitment, "its data does not make its commitment"),
+    ];
+    match checks.iter().find(|(holds, _)| !holds) {
+        None => Ok(batch),
+        Some((_, why)) => Err((*why).to_owned()),
+    }
+}

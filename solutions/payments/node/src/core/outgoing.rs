@@ -1,0 +1,173 @@
+//! The node's own layer-1 transactions: what is due, and what became of what was sent. One at a time, so that a nonce
+//! is never in doubt: the next transaction is made when the one before is settled.
+
+use alloy::consensus::TxEip1559;
+use alloy::primitives::{B256, Bytes, TxKind, U256};
+
+use super::{Core, now_ms};
+use crate::args::{Misbehave, Role};
+use crate::chain::Verdict;
+use crate::gateway;
+use crate::layer1::Fees;
+use crate::sequencer::Plan;
+use crate::store::{OutgoingTransaction, Purpose, StoreError, TransactionState};
+
+/// A transaction that should be made now.
+#[derive(Clone, Debug)]
+pub(crate) struct Job {
+    pub(crate) purpose: Purpose,
+    pub(crate) input: Bytes,
+    /// Wei sent along.
+    pub(crate) value: U256,
+    /// See [`Core::sign`].
+    epoch: u64,
+}
+
+/// What the transactions task should look after.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Work {
+    /// Sent, or to be sent again, and not settled.
+    pub(crate) open: Vec<OutgoingTransaction>,
+    /// To be made; only when nothing is open.
+    pub(crate) job: Option<Job>,
+}
+
+impl Core {
+    /// What is due now.
+    pub(crate) fn due(&mut self) -> Work {
+        let open: Vec<_> = self.open_transactions().cloned().collect();
+        if !open.is_empty() || !self.chain.synced || self.setup.key.is_none() {
+            return Work { open, job: None };
+        }
+        let job = match self.setup.role {
+            Role::Operator => self.next_batch(),
+            Role::Replica => self.next_contest(),
+        };
+        Work { open, job }
+    }
+
+    fn next_batch(&mut self) -> Option<Job> {
+        let confirmed = self.chain.confirmed_items(self.setup.confirmations);
+        let (sequencer, key) = (self.sequencer.as_ref()?, self.setup.key.as_ref()?);
+        if sequencer.pending_count() == 0 && confirmed <= self.chain.inbox_cursor() {
+            self.waiting_since = None;
+            return None;
+        }
+        let now = now_ms();
+        let since = *self.waiting_since.get_or_insert(now);
+        if now.saturating_sub(since) < self.setup.batch_age_ms && !sequencer.is_full() {
+            return None;
+        }
+        let plan = match sequencer.plan(&self.chain, key.address(), confirmed) {
+            Ok(plan) => plan?,
+            Err(error) => {
+                tracing::error!(%error, "no batch could be built");
+                return None;
+            }
+        };
+        let Plan { mut batch, accumulator } = plan;
+        if self.setup.misbehave == Some(Misbehave::FalseRootOnce)
+            && !self.misbehaved
+            && let Some(root) = batch.roots.last_mut()
+        {
+            tracing::warn!(batch = batch.id, "ADVERSARY: this batch claims a false root");
+            root.0[31] ^= 1;
+        }
+        let input = batch.submission(accumulator).encode();
+        Some(Job { purpose: Purpose::Batch(batch.id), input, value: U256::ZERO, epoch: self.epoch })
+    }
+
+    /// The earliest mismatch, as long as it can be contested.
+    fn next_contest(&self) -> Option<Job> {
+        let fault = self.chain.fault()?;
+        let Verdict::False { contest, .. } = &fault.verdict else { return None };
+        let deadline = fault.block.timestamp.saturating_add(self.chain.terms.challenge);
+        if self.chain.head.timestamp >= deadline {
+            return None;
+        }
+        let (id, input) = (fault.event.id, gateway::contest_input(contest));
+        Some(Job { purpose: Purpose::Contest(id), input, value: U256::ZERO, epoch: self.epoch })
+    }
+
+    /// A job that raises the bond by `value`.
+    pub(crate) fn bond_job(&self, value: U256) -> Job {
+        Job { purpose: Purpose::Bond, input: gateway::bond_input(), value, epoch: self.epoch }
+    }
+
+    /// Signs and stores the transaction of a job. `None` when the world moved on since the job was made: a batch built
+    /// on what is no longer so would only burn gas.
+    pub(crate) fn sign(
+        &mut self,
+        job: Job,
+        nonce: u64,
+        gas_limit: u64,
+        fees: Fees,
+    ) -> Result<Option<OutgoingTransaction>, StoreError> {
+        let Some(key) = &self.setup.key else { return Ok(None) };
+        // New messages only make the next batch longer; what this one builds on must be the same.
+        if job.purpose != Purpose::Bond && job.epoch != self.epoch {
+            return Ok(None);
+        }
+        if self.open_transactions().next().is_some() {
+            return Ok(None);
+        }
+        let (hash, raw) = key.sign_transaction(TxEip1559 {
+            chain_id: self.chain.domain.chain_id(),
+            nonce,
+            gas_limit,
+            max_fee_per_gas: fees.max_fee,
+            max_priority_fee_per_gas: fees.max_priority_fee,
+            to: TxKind::Call(self.chain.domain.gateway()),
+            value: job.value,
+            access_list: Default::default(),
+            input: job.input,
+        });
+        let outgoing =
+            OutgoingTransaction { hash, nonce, purpose: job.purpose, raw, state: TransactionState::Open };
+        self.store.put_transaction(&outgoing)?;
+        self.transactions.push(outgoing.clone());
+        if let Purpose::Batch(_) = job.purpose {
+            self.waiting_since = None;
+            self.misbehaved = true;
+        }
+        Ok(Some(outgoing))
+    }
+
+    /// Records what became of a transaction.
+    pub(crate) fn resolve(&mut self, hash: B256, state: TransactionState) -> Result<(), StoreError> {
+        let Some(known) = self.transactions.iter_mut().find(|transaction| transaction.hash == hash) else {
+            return Ok(());
+        };
+        if known.state != state {
+            self.store.set_transaction(hash, state)?;
+            known.state = state;
+        }
+        Ok(())
+    }
+
+    /// Open transactions that the gateway's events show to be in a block.
+    pub(super) fn settle(&mut self, seen: &[(B256, u64)]) -> Result<(), StoreError> {
+        for (hash, block) in seen {
+            self.resolve(*hash, TransactionState::Done { block: *block })?;
+        }
+        Ok(())
+    }
+
+    /// Transactions whose blocks were dropped are open again: they are looked up and, if need be, sent again as they
+    /// are, with their nonce.
+    pub(super) fn reopen(&mut self, from: u64) -> Result<(), StoreError> {
+        let dropped: Vec<B256> = self
+            .transactions
+            .iter()
+            .filter(|transaction| match transaction.state {
+                TransactionState::Done { block } | TransactionState::Reverted { block } => block >= from,
+                TransactionState::Open | TransactionState::Replaced => false,
+            })
+            .map(|transaction| transaction.hash)
+            .collect();
+        for hash in dropped {
+            self.resolve(hash, TransactionState::Open)?;
+        }
+        Ok(())
+    }
+}
