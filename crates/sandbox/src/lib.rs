@@ -17,11 +17,16 @@
 //! | `boundary.log(level, text)` | a log line, level 0 (debug) to 3 (error) |
 //! | `primordials` | the built-in functions as they were before the script could change them |
 
+mod cache;
 mod engine;
 mod error;
+mod guest;
 mod instance;
 mod limits;
 mod message;
+mod services;
+mod threads;
+mod ticker;
 
 pub use engine::Engine;
 pub use error::{HostFault, SandboxError};

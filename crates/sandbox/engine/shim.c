@@ -1,0 +1,532 @@
+// The engine's surface towards the host: QuickJS-ng in, a handful of exports and imports out.
+//
+// Everything here runs inside WebAssembly: a mistake in this file can break the guest, never the host. Pointers and
+// lengths are offsets into the guest's own linear memory. Every export answers 0 when it went well and 1 when it has
+// told the host about an error through `report`.
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "quickjs.h"
+
+#define EXPORT(name) __attribute__((export_name(name)))
+#define IMPORT(name) __attribute__((import_module("entresol"), import_name(name)))
+
+IMPORT("post") extern int host_post(const char *text, size_t length);
+IMPORT("log") extern void host_log(int level, const char *text, size_t length);
+IMPORT("timer") extern int host_timer(uint32_t id, double milliseconds);
+IMPORT("clear_timer") extern void host_clear_timer(uint32_t id);
+IMPORT("random") extern int host_random(uint8_t *into, size_t length);
+// Answers the length of the result, which `take` then copies, or -1 - length of the error's text.
+IMPORT("call") extern int host_call(int service, const char *name, size_t name_length, const uint8_t *payload,
+                                    size_t payload_length);
+IMPORT("take") extern void host_take(uint8_t *into);
+// fatal: the evaluation failed. Not fatal: an error that nobody caught.
+IMPORT("report") extern void host_report(int fatal, const char *message, size_t message_length, const char *stack,
+                                         size_t stack_length);
+
+enum { LAYER_GLOBALS = 0, LAYER_PRELUDE = 1, LAYER_SCRIPT = 2 };
+enum { KIND_MODULE = 0, KIND_COMMON_JS = 1 };
+
+static JSRuntime *runtime;
+static JSContext *context;
+static size_t heap_limit;
+static JSValue handlers = JS_UNDEFINED; // { boundary, primordials, onMessage, onTimer, seal }, made by boundary.js
+static JSValue exported = JS_UNDEFINED; // what boundary.script() answers
+
+// ---- Errors ----------------------------------------------------------------------------------------------------
+
+static void report(int fatal, JSValue error) {
+    // Out of memory is told with the reserve between the heap's limit and the memory's cap.
+    JS_SetMemoryLimit(runtime, 0);
+    size_t message_length = 0, stack_length = 0;
+    const char *message = JS_ToCStringLen(context, &message_length, error);
+    const char *stack = NULL;
+    if (!message)
+        JS_FreeValue(context, JS_GetException(context));
+    if (JS_IsError(error)) {
+        JSValue value = JS_GetPropertyStr(context, error, "stack");
+        if (JS_IsString(value))
+            stack = JS_ToCStringLen(context, &stack_length, value);
+        JS_FreeValue(context, value);
+        if (JS_HasException(context))
+            JS_FreeValue(context, JS_GetException(context));
+    }
+    static const char nameless[] = "an error that cannot be printed";
+    host_report(fatal, message ? message : nameless, message ? message_length : sizeof nameless - 1, stack ? stack : "",
+                stack ? stack_length : 0);
+    if (message)
+        JS_FreeCString(context, message);
+    if (stack)
+        JS_FreeCString(context, stack);
+    JS_FreeValue(context, error);
+    JS_SetMemoryLimit(runtime, heap_limit);
+}
+
+// Promises that were rejected and have no handler yet; whoever is still here when the jobs are done is reported.
+typedef struct Rejection {
+    struct Rejection *next;
+    JSValue promise, reason;
+} Rejection;
+static Rejection *rejections;
+static Rejection **rejections_end = &rejections;
+
+static void forget_rejection(Rejection **link) {
+    Rejection *gone = *link;
+    *link = gone->next;
+    if (!gone->next)
+        rejections_end = link;
+    JS_FreeValue(context, gone->promise);
+    JS_FreeValue(context, gone->reason);
+    free(gone);
+}
+
+static void on_rejection(JSContext *ctx, JSValueConst promise, JSValueConst reason, bool is_handled, void *opaque) {
+    if (!is_handled) {
+        Rejection *rejection = malloc(sizeof *rejection);
+        if (!rejection)
+            return;
+        *rejection = (Rejection){NULL, JS_DupValue(ctx, promise), JS_DupValue(ctx, reason)};
+        *rejections_end = rejection;
+        rejections_end = &rejection->next;
+        return;
+    }
+    for (Rejection **link = &rejections; *link; link = &(*link)->next) {
+        if (JS_VALUE_GET_PTR((*link)->promise) == JS_VALUE_GET_PTR(promise)) {
+            forget_rejection(link);
+            return;
+        }
+    }
+}
+
+static void run_jobs(void) {
+    JSContext *ctx;
+    for (;;) {
+        int outcome = JS_ExecutePendingJob(runtime, &ctx);
+        if (outcome == 0)
+            break;
+        if (outcome < 0)
+            report(0, JS_GetException(ctx));
+    }
+}
+
+// The end of a turn: all jobs, then the rejections that stayed unhandled. Printing one of those may run the script's
+// code and so make new jobs.
+static void settle(void) {
+    do {
+        run_jobs();
+        while (rejections) {
+            JSValue reason = JS_DupValue(context, rejections->reason);
+            forget_rejection(&rejections);
+            report(0, reason);
+        }
+    } while (JS_IsJobPending(runtime));
+}
+
+// ---- What the globals get ----------------------------------------------------------------------------------------
+
+static JSValue native_post(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+    size_t length;
+    const char *text = JS_ToCStringLen(ctx, &length, argv[0]);
+    if (!text)
+        return JS_EXCEPTION;
+    int refused = host_post(text, length);
+    JS_FreeCString(ctx, text);
+    if (refused)
+        return JS_ThrowRangeError(ctx, "the message of %u bytes is larger than the host takes", (unsigned)length);
+    return JS_UNDEFINED;
+}
+
+static JSValue native_log(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+    int32_t level;
+    size_t length;
+    if (JS_ToInt32(ctx, &level, argv[0]))
+        return JS_EXCEPTION;
+    const char *text = JS_ToCStringLen(ctx, &length, argv[1]);
+    if (!text)
+        return JS_EXCEPTION;
+    host_log(level, text, length);
+    JS_FreeCString(ctx, text);
+    return JS_UNDEFINED;
+}
+
+static JSValue native_timer(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+    uint32_t id;
+    double milliseconds;
+    if (JS_ToUint32(ctx, &id, argv[0]) || JS_ToFloat64(ctx, &milliseconds, argv[1]))
+        return JS_EXCEPTION;
+    if (host_timer(id, milliseconds))
+        return JS_ThrowRangeError(ctx, "too many timers are waiting");
+    return JS_UNDEFINED;
+}
+
+static JSValue native_clear_timer(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+    uint32_t id;
+    if (JS_ToUint32(ctx, &id, argv[0]))
+        return JS_EXCEPTION;
+    host_clear_timer(id);
+    return JS_UNDEFINED;
+}
+
+// random(uint8Array): fills it.
+static JSValue native_random(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+    size_t length;
+    uint8_t *bytes = JS_GetUint8Array(ctx, &length, argv[0]);
+    if (!bytes && JS_HasException(ctx))
+        return JS_EXCEPTION;
+    if (length && host_random(bytes, length))
+        return JS_ThrowPlainError(ctx, "the host has no randomness");
+    return JS_UNDEFINED;
+}
+
+// call(service, name, string | Uint8Array): the same type back.
+static JSValue native_call(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+    int32_t service;
+    size_t name_length, payload_length;
+    if (JS_ToInt32(ctx, &service, argv[0]))
+        return JS_EXCEPTION;
+    const char *name = JS_ToCStringLen(ctx, &name_length, argv[1]);
+    if (!name)
+        return JS_EXCEPTION;
+    bool is_text = JS_IsString(argv[2]);
+    const char *text = NULL;
+    const uint8_t *payload;
+    if (is_text) {
+        text = JS_ToCStringLen(ctx, &payload_length, argv[2]);
+        payload = (const uint8_t *)text;
+    } else {
+        payload = JS_GetUint8Array(ctx, &payload_length, argv[2]);
+    }
+    if (!payload && JS_HasException(ctx)) {
+        JS_FreeCString(ctx, name);
+        return JS_EXCEPTION;
+    }
+    int answer = host_call(service, name, name_length, payload, payload_length);
+    JS_FreeCString(ctx, name);
+    if (text)
+        JS_FreeCString(ctx, text);
+    bool failed = answer < 0;
+    size_t length = failed ? (size_t)(-(answer + 1)) : (size_t)answer;
+    uint8_t *buffer = js_malloc(ctx, length + 1);
+    if (!buffer)
+        return JS_EXCEPTION;
+    host_take(buffer);
+    buffer[length] = 0;
+    JSValue result;
+    if (failed) {
+        result = JS_ThrowPlainError(ctx, "%s", (const char *)buffer);
+    } else if (is_text) {
+        result = JS_NewStringLen(ctx, (const char *)buffer, length);
+    } else {
+        result = JS_NewUint8ArrayCopy(ctx, buffer, length);
+    }
+    js_free(ctx, buffer);
+    return result;
+}
+
+static JSValue native_script(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+    return JS_DupValue(ctx, exported);
+}
+
+// encode(string) -> Uint8Array. The caller has made the string well formed.
+static JSValue native_encode(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+    size_t length;
+    const char *text = JS_ToCStringLen(ctx, &length, argv[0]);
+    if (!text)
+        return JS_EXCEPTION;
+    JSValue result = JS_NewUint8ArrayCopy(ctx, (const uint8_t *)text, length);
+    JS_FreeCString(ctx, text);
+    return result;
+}
+
+// One step of the UTF-8 decoder of the Encoding standard: bytes taken, 0 when they are not valid (then *bad bytes
+// stand for one replacement character), -1 when the input ends in the middle of a sequence that is valid so far.
+static int utf8_step(const uint8_t *at, size_t left, size_t *bad) {
+    uint8_t first = at[0], lower = 0x80, upper = 0xBF;
+    int needed;
+    if (first < 0x80)
+        return 1;
+    if (first >= 0xC2 && first <= 0xDF) {
+        needed = 1;
+    } else if (first >= 0xE0 && first <= 0xEF) {
+        needed = 2;
+        if (first == 0xE0)
+            lower = 0xA0;
+        if (first == 0xED)
+            upper = 0x9F;
+    } else if (first >= 0xF0 && first <= 0xF4) {
+        needed = 3;
+        if (first == 0xF0)
+            lower = 0x90;
+        if (first == 0xF4)
+            upper = 0x8F;
+    } else {
+        *bad = 1;
+        return 0;
+    }
+    for (int i = 1; i <= needed; i++) {
+        if ((size_t)i >= left)
+            return -1;
+        if (at[i] < lower || at[i] > upper) {
+            *bad = i;
+            return 0;
+        }
+        lower = 0x80;
+        upper = 0xBF;
+    }
+    return needed + 1;
+}
+
+// decode(uint8Array, fatal, stream) -> [string, bytes used] or null when fatal and not valid.
+static JSValue native_decode(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+    size_t length;
+    const uint8_t *bytes = JS_GetUint8Array(ctx, &length, argv[0]);
+    if (!bytes && JS_HasException(ctx))
+        return JS_EXCEPTION;
+    bool fatal = JS_ToBool(ctx, argv[1]), stream = JS_ToBool(ctx, argv[2]);
+    char *clean = js_malloc(ctx, length * 3 + 1); // each byte becomes at most one replacement character
+    if (!clean)
+        return JS_EXCEPTION;
+    size_t at = 0, out = 0;
+    while (at < length) {
+        size_t bad = length - at;
+        int taken = utf8_step(bytes + at, length - at, &bad);
+        if (taken > 0) {
+            memcpy(clean + out, bytes + at, taken);
+            at += taken;
+            out += taken;
+            continue;
+        }
+        if (taken < 0 && stream)
+            break;
+        if (fatal) {
+            js_free(ctx, clean);
+            return JS_NULL;
+        }
+        memcpy(clean + out, "\xEF\xBF\xBD", 3);
+        at += bad;
+        out += 3;
+    }
+    JSValue pair = JS_NewArray(ctx);
+    JS_SetPropertyUint32(ctx, pair, 0, JS_NewStringLen(ctx, clean, out));
+    JS_SetPropertyUint32(ctx, pair, 1, JS_NewUint32(ctx, (uint32_t)at));
+    js_free(ctx, clean);
+    return pair;
+}
+
+static const JSCFunctionListEntry natives[] = {
+    JS_CFUNC_DEF("post", 1, native_post),
+    JS_CFUNC_DEF("log", 2, native_log),
+    JS_CFUNC_DEF("timer", 2, native_timer),
+    JS_CFUNC_DEF("clearTimer", 1, native_clear_timer),
+    JS_CFUNC_DEF("random", 1, native_random),
+    JS_CFUNC_DEF("call", 3, native_call),
+    JS_CFUNC_DEF("script", 0, native_script),
+    JS_CFUNC_DEF("encode", 1, native_encode),
+    JS_CFUNC_DEF("decode", 3, native_decode),
+};
+
+// ---- Evaluation ------------------------------------------------------------------------------------------------
+
+// No import is ever resolved, not even of a module that is already loaded: otherwise a script could import the
+// prelude by its name.
+static char *refuse_import(JSContext *ctx, const char *from, const char *name, void *opaque) {
+    JS_ThrowTypeError(ctx, "cannot import '%s': the script is one file; bundle what it needs", name);
+    return NULL;
+}
+
+static JSValue refuse_require(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+    const char *name = JS_ToCString(ctx, argv[0]);
+    JS_ThrowTypeError(ctx, "cannot require '%s': the script is one file; bundle what it needs", name ? name : "?");
+    if (name)
+        JS_FreeCString(ctx, name);
+    return JS_EXCEPTION;
+}
+
+// Evaluates (function (parameters) { source }) and gives the function; line numbers stay those of the source.
+static JSValue wrapped(const char *parameters, const char *source, size_t length, const char *name) {
+    size_t head = strlen("(function (") + strlen(parameters) + strlen(") {");
+    char *text = js_malloc(context, head + length + 4);
+    if (!text)
+        return JS_EXCEPTION;
+    strcpy(text, "(function (");
+    strcat(text, parameters);
+    strcat(text, ") {");
+    memcpy(text + head, source, length);
+    memcpy(text + head + length, "\n})", 4);
+    JSValue function = JS_Eval(context, text, head + length + 3, name, JS_EVAL_TYPE_GLOBAL);
+    js_free(context, text);
+    return function;
+}
+
+static JSValue evaluate_globals(const char *source, size_t length, const char *name) {
+    JSValue function = wrapped("native", source, length, name);
+    if (JS_IsException(function))
+        return function;
+    JSValue native = JS_NewObjectProto(context, JS_NULL);
+    JS_SetPropertyFunctionList(context, native, natives, sizeof natives / sizeof natives[0]);
+    JSValue result = JS_Call(context, function, JS_UNDEFINED, 1, (JSValueConst *)&native);
+    JS_FreeValue(context, native);
+    JS_FreeValue(context, function);
+    return result;
+}
+
+static JSValue evaluate_common_js(const char *source, size_t length, const char *name, int layer) {
+    static const char *const parameters[] = {"", "exports, require, module, boundary, primordials",
+                                             "exports, require, module"};
+    JSValue function = wrapped(parameters[layer], source, length, name);
+    if (JS_IsException(function))
+        return function;
+    JSValue module = JS_NewObject(context), exports = JS_NewObject(context);
+    JS_SetPropertyStr(context, module, "exports", JS_DupValue(context, exports));
+    JSValue arguments[5] = {exports, JS_NewCFunction(context, refuse_require, "require", 1), module,
+                            JS_GetPropertyStr(context, handlers, "boundary"),
+                            JS_GetPropertyStr(context, handlers, "primordials")};
+    JSValue result = JS_Call(context, function, exports, layer == LAYER_PRELUDE ? 5 : 3, (JSValueConst *)arguments);
+    JS_FreeValue(context, function);
+    if (!JS_IsException(result)) {
+        JS_FreeValue(context, result);
+        result = JS_GetPropertyStr(context, module, "exports");
+    }
+    for (int i = 0; i < 5; i++)
+        JS_FreeValue(context, arguments[i]);
+    return result;
+}
+
+static JSValue evaluate_module(const char *source, size_t length, const char *name) {
+    JSValue compiled = JS_Eval(context, source, length, name, JS_EVAL_TYPE_MODULE | JS_EVAL_FLAG_COMPILE_ONLY);
+    if (JS_IsException(compiled))
+        return compiled;
+    JSModuleDef *module = JS_VALUE_GET_PTR(compiled);
+    JSValue done = JS_EvalFunction(context, compiled); // takes `compiled`; the context keeps the module alive
+    if (JS_IsException(done))
+        return done;
+    JS_PromiseMarkAsHandled(context, done);
+    run_jobs();
+    JSPromiseStateEnum state = JS_PromiseState(context, done);
+    JSValue result;
+    if (state == JS_PROMISE_FULFILLED)
+        result = JS_GetModuleNamespace(context, module);
+    else if (state == JS_PROMISE_REJECTED)
+        result = JS_Throw(context, JS_PromiseResult(context, done));
+    else
+        result = JS_ThrowTypeError(context, "a top-level await waits for something outside; do that in a function");
+    JS_FreeValue(context, done);
+    return result;
+}
+
+// The default export where there is one: of a module's namespace, or of CommonJS that a bundler made from a module.
+static JSValue default_of(JSValue exports, int kind) {
+    if (!JS_IsObject(exports))
+        return exports;
+    if (kind == KIND_COMMON_JS) {
+        JSValue marked = JS_GetPropertyStr(context, exports, "__esModule");
+        if (JS_IsException(marked)) {
+            JS_FreeValue(context, exports);
+            return marked;
+        }
+        int is_marked = JS_ToBool(context, marked);
+        JS_FreeValue(context, marked);
+        if (!is_marked)
+            return exports;
+    }
+    JSValue chosen = JS_GetPropertyStr(context, exports, "default");
+    if (JS_IsUndefined(chosen))
+        return exports;
+    JS_FreeValue(context, exports);
+    return chosen;
+}
+
+static void set_global(const char *name, const char *handler) {
+    JSValue global = JS_GetGlobalObject(context);
+    if (handler) {
+        JS_DefinePropertyValueStr(context, global, name, JS_GetPropertyStr(context, handlers, handler),
+                                  JS_PROP_CONFIGURABLE);
+    } else {
+        JSAtom atom = JS_NewAtom(context, name);
+        JS_DeleteProperty(context, global, atom, 0);
+        JS_FreeAtom(context, atom);
+    }
+    JS_FreeValue(context, global);
+}
+
+// ---- Exports ---------------------------------------------------------------------------------------------------
+
+EXPORT("allocate") void *sandbox_allocate(size_t length) { return malloc(length); }
+
+EXPORT("start") int sandbox_start(size_t heap, size_t stack) {
+    runtime = JS_NewRuntime();
+    if (!runtime)
+        return 1;
+    heap_limit = heap;
+    JS_SetMemoryLimit(runtime, heap);
+    JS_SetMaxStackSize(runtime, stack);
+    JS_SetHostPromiseRejectionTracker(runtime, on_rejection, NULL);
+    JS_SetModuleLoaderFunc(runtime, refuse_import, NULL, NULL);
+    context = JS_NewContext(runtime);
+    return context ? 0 : 1;
+}
+
+// Takes the three strings, which `allocate` made and which end in a zero byte that does not count.
+EXPORT("evaluate") int sandbox_evaluate(int layer, int kind, char *name, char *source, size_t length) {
+    JSValue result;
+    bool lend = layer == LAYER_PRELUDE && kind == KIND_MODULE;
+    if (lend) {
+        set_global("boundary", "boundary");
+        set_global("primordials", "primordials");
+    }
+    if (layer == LAYER_SCRIPT) {
+        JSValue seal = JS_GetPropertyStr(context, handlers, "seal");
+        JS_FreeValue(context, JS_Call(context, seal, JS_UNDEFINED, 0, NULL));
+        JS_FreeValue(context, seal);
+    }
+    if (layer == LAYER_GLOBALS)
+        result = evaluate_globals(source, length, name);
+    else if (kind == KIND_MODULE)
+        result = evaluate_module(source, length, name);
+    else
+        result = evaluate_common_js(source, length, name, layer);
+    if (lend) {
+        set_global("boundary", NULL);
+        set_global("primordials", NULL);
+    }
+    free(name);
+    free(source);
+    if (layer == LAYER_SCRIPT && !JS_IsException(result))
+        result = default_of(result, kind);
+    if (JS_IsException(result)) {
+        report(1, JS_GetException(context));
+        return 1;
+    }
+    if (layer == LAYER_GLOBALS)
+        handlers = result;
+    else if (layer == LAYER_SCRIPT)
+        exported = result;
+    else
+        JS_FreeValue(context, result);
+    settle();
+    return 0;
+}
+
+static void call_handler(const char *name, JSValue argument) {
+    JSValue handler = JS_GetPropertyStr(context, handlers, name);
+    JSValue result = JS_IsException(argument)
+                         ? JS_EXCEPTION
+                         : JS_Call(context, handler, JS_UNDEFINED, 1, (JSValueConst *)&argument);
+    JS_FreeValue(context, handler);
+    JS_FreeValue(context, argument);
+    if (JS_IsException(result))
+        report(0, JS_GetException(context));
+    else
+        JS_FreeValue(context, result);
+    settle();
+}
+
+// Takes the text.
+EXPORT("deliver") void sandbox_deliver(char *text, size_t length) {
+    JSValue message = JS_NewStringLen(context, text, length);
+    free(text);
+    call_handler("onMessage", message);
+}
+
+EXPORT("fire") void sandbox_fire(uint32_t id) { call_handler("onTimer", JS_NewUint32(context, id)); }

@@ -1,0 +1,112 @@
+//! The compiled engine, kept on disk between runs. The one place of this workspace with `unsafe`.
+//!
+//! **Why.** Compiling the engine takes Cranelift about two seconds, loading the compiled image a fraction of a
+//! millisecond. wasmtime offers the second only as `unsafe fn Module::deserialize`: the image is machine code that will
+//! run in this process, and nothing in it is checked beyond its header.
+//!
+//! **Why it is sound here.** The image must be one that wasmtime itself made, and nobody else can have changed it:
+//!
+//! - It lies in a directory that belongs to this user with mode 0700; one that is a link, another user's, or open to
+//!   anybody else is refused. Whoever can write there is this user, who can replace this very program as well.
+//! - The file is read into memory once, its digest is checked over those bytes, and those bytes are loaded: a torn or
+//!   rotten file is recompiled, and there is no moment between check and use.
+//! - Its header names the engine's digest and wasmtime's own hash of version, settings and processor features; an image
+//!   of another build is recompiled. wasmtime checks its part of this again.
+//! - No script, package or message can name a file here: the only input is the directory of the daemon's own setting.
+//!
+//! The digest has no key on purpose: a key would lie beside the file, readable by everybody who can write it.
+
+use std::hash::{Hash, Hasher};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use entresol_durable::{create_private_dir, write_file_atomically, write_point};
+use sha2::{Digest, Sha256};
+use wasmtime::Module;
+
+use crate::error::HostFault;
+
+/// The engine, built by `cargo xtask engine` from sources named in `engine/README.md`.
+pub(crate) const ENGINE: &[u8] = include_bytes!("../engine/engine.wasm");
+
+const FILE: &str = "engine.cwasm";
+const DIGEST: usize = 32;
+
+/// Loads the compiled engine from `dir`, or compiles it and puts it there.
+pub(crate) fn load_or_compile(engine: &wasmtime::Engine, dir: Option<&Path>) -> Result<Module, HostFault> {
+    let Some(dir) = dir else {
+        return compile(engine);
+    };
+    check_directory(dir)?;
+    let path = dir.join(FILE);
+    let key = key(engine);
+    match load(engine, &path, &key) {
+        Ok(module) => return Ok(module),
+        Err(reason) => tracing::debug!(reason, "compiling the JavaScript engine"),
+    }
+    let module = compile(engine)?;
+    let image = module.serialize().map_err(|error| HostFault::Engine(format!("{error:#}")))?;
+    let mut file = Vec::with_capacity(2 * DIGEST + image.len());
+    file.extend_from_slice(&key);
+    file.extend_from_slice(&digest(&key, &image));
+    file.extend_from_slice(&image);
+    write_point!("sandbox.cache.write", write_file_atomically(&path, &file, false))
+        .map_err(|error| HostFault::Cache { path, source: Arc::new(error) })?;
+    Ok(module)
+}
+
+fn compile(engine: &wasmtime::Engine) -> Result<Module, HostFault> {
+    Module::from_binary(engine, ENGINE).map_err(|error| HostFault::Engine(format!("{error:#}")))
+}
+
+/// Refuses a directory that anybody but this user could have written to.
+fn check_directory(dir: &Path) -> Result<(), HostFault> {
+    let fault = |source| HostFault::Cache { path: PathBuf::from(dir), source: Arc::new(source) };
+    create_private_dir(dir).map_err(fault)?;
+    let found = std::fs::symlink_metadata(dir).map_err(fault)?;
+    let refused = if !found.is_dir() {
+        Some("it is not a directory")
+    } else if found.uid() != rustix::process::geteuid().as_raw() {
+        Some("it belongs to another user")
+    } else if found.permissions().mode() & 0o077 != 0 {
+        Some("others may use it: chmod 700")
+    } else {
+        None
+    };
+    refused.map_or(Ok(()), |reason| Err(fault(std::io::Error::other(reason))))
+}
+
+#[allow(unsafe_code, reason = "Module::deserialize; the reasons stand at the top of this file")]
+fn load(engine: &wasmtime::Engine, path: &Path, key: &[u8; DIGEST]) -> Result<Module, String> {
+    let file = std::fs::read(path).map_err(|error| error.to_string())?;
+    let (found_key, rest) = file.split_at_checked(DIGEST).ok_or("the file is too short")?;
+    let (found_digest, image) = rest.split_at_checked(DIGEST).ok_or("the file is too short")?;
+    if found_key != key {
+        return Err("it was compiled from another engine or for another build".to_owned());
+    }
+    if found_digest != digest(key, image) {
+        return Err("the file is damaged".to_owned());
+    }
+    // SAFETY: the bytes came from `Module::serialize` of this build of wasmtime with these settings (key and digest
+    // match) and lie in a directory that only this user can write to; see the top of the file.
+    unsafe { Module::deserialize(engine, image) }.map_err(|error| format!("{error:#}"))
+}
+
+/// Which engine, compiled how. Another key means: compile again.
+fn key(engine: &wasmtime::Engine) -> [u8; DIGEST] {
+    let mut settings = std::hash::DefaultHasher::new();
+    engine.precompile_compatibility_hash().hash(&mut settings);
+    let mut hasher = Sha256::new();
+    hasher.update(b"entresol engine image 1");
+    hasher.update(Sha256::digest(ENGINE));
+    hasher.update(settings.finish().to_be_bytes());
+    hasher.finalize().into()
+}
+
+fn digest(key: &[u8; DIGEST], image: &[u8]) -> [u8; DIGEST] {
+    Sha256::new().chain_update(key).chain_update(image).finalize().into()
+}
+
+#[cfg(test)]
+mod tests;

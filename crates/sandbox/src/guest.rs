@@ -1,0 +1,268 @@
+//! What the host keeps for one guest, and the functions the guest imports (`engine/shim.c` has the other side).
+
+use std::collections::HashSet;
+
+use wasmtime::{Caller, Linker, Memory, ResourceLimiter};
+
+use crate::{HostCalls, Limits, LogLevel, Outgoing, SandboxError, services};
+
+/// The clock of the guest moves in steps of this many milliseconds: enough for time stamps and timeouts, too coarse to
+/// measure what other code in this process does.
+const CLOCK_STEP_MS: u64 = 10;
+
+/// What a log line costs beside its text, so that empty lines are not free.
+const LINE_COST: usize = 32;
+
+/// Most entries of a guest's function tables; the engine has a fixed one of about a thousand.
+const MOST_TABLE_ENTRIES: usize = 10_000;
+
+/// WASI's "bad file descriptor".
+const EBADF: i32 = 8;
+
+/// Host state of one guest.
+pub(crate) struct Guest {
+    pub(crate) limits: Limits,
+    /// Known from instantiation on.
+    pub(crate) memory: Option<Memory>,
+    host: Box<dyn HostCalls>,
+    outgoing: Vec<Outgoing>,
+    posted: usize,
+    log_left: usize,
+    lines_dropped: usize,
+    /// Timers that were asked for and have neither fired nor been cleared.
+    timers: HashSet<u32>,
+    /// Result of a host call, until the guest has made room for it.
+    answer: Vec<u8>,
+    /// An evaluation that threw.
+    pub(crate) thrown: Option<SandboxError>,
+    /// A limit broke and the host function that saw it has stopped the guest.
+    pub(crate) broken: Option<SandboxError>,
+}
+
+impl Guest {
+    pub(crate) fn new(limits: Limits, host: Box<dyn HostCalls>) -> Self {
+        Self {
+            memory: None,
+            host,
+            outgoing: Vec::new(),
+            posted: 0,
+            log_left: limits.log_bytes_per_turn,
+            lines_dropped: 0,
+            timers: HashSet::new(),
+            answer: Vec::new(),
+            thrown: None,
+            broken: None,
+            limits,
+        }
+    }
+
+    /// Opens the budgets of a new turn.
+    pub(crate) fn begin_turn(&mut self) {
+        self.posted = 0;
+        self.log_left = self.limits.log_bytes_per_turn;
+        self.lines_dropped = 0;
+    }
+
+    /// What the turn asked for.
+    pub(crate) fn end_turn(&mut self) -> Vec<Outgoing> {
+        if self.lines_dropped > 0 {
+            let text = format!("{} more log lines or errors of this turn were dropped", self.lines_dropped);
+            self.outgoing.push(Outgoing::Log { level: LogLevel::Warn, text });
+        }
+        std::mem::take(&mut self.outgoing)
+    }
+
+    /// True when the timer was waiting; it no longer is.
+    pub(crate) fn take_timer(&mut self, id: u32) -> bool {
+        self.timers.remove(&id)
+    }
+
+    fn stop<T>(&mut self, reason: SandboxError) -> wasmtime::Result<T> {
+        let error = wasmtime::Error::msg(reason.to_string());
+        self.broken = Some(reason);
+        Err(error)
+    }
+
+    /// Room for one more message or timer order in this turn.
+    fn count(&mut self) -> wasmtime::Result<()> {
+        self.posted += 1;
+        if self.posted > self.limits.messages_per_turn { self.stop(SandboxError::TooManyMessages) } else { Ok(()) }
+    }
+
+    /// As much of `text` as this turn may still log.
+    fn within_log_budget(&mut self, text: &[u8]) -> Option<String> {
+        if self.log_left <= LINE_COST {
+            self.lines_dropped += 1;
+            return None;
+        }
+        let room = self.log_left - LINE_COST;
+        self.log_left = room.saturating_sub(text.len());
+        if text.len() <= room {
+            return Some(String::from_utf8_lossy(text).into_owned());
+        }
+        let mut kept = String::from_utf8_lossy(&text[..room]).into_owned();
+        kept.push('…');
+        Some(kept)
+    }
+}
+
+impl ResourceLimiter for Guest {
+    fn memory_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(desired <= self.limits.memory_bytes)
+    }
+
+    fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(desired <= MOST_TABLE_ENTRIES)
+    }
+}
+
+/// A piece of the guest's memory beside the host's state.
+fn piece<'a>(caller: &'a mut Caller<'_, Guest>, at: u32, length: u32) -> wasmtime::Result<(&'a mut [u8], &'a mut Guest)> {
+    let memory = caller.data().memory.ok_or_else(|| wasmtime::Error::msg("the guest has no memory"))?;
+    let (bytes, guest) = memory.data_and_store_mut(caller);
+    let start = usize::try_from(at)?;
+    let end = start.saturating_add(usize::try_from(length)?);
+    let piece = bytes.get_mut(start..end).ok_or_else(|| wasmtime::Error::msg("the guest pointed outside its memory"))?;
+    Ok((piece, guest))
+}
+
+/// Adds every import of the engine.
+pub(crate) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+    const OURS: &str = "entresol";
+    linker.func_wrap(OURS, "post", post)?;
+    linker.func_wrap(OURS, "log", log)?;
+    linker.func_wrap(OURS, "timer", timer)?;
+    linker.func_wrap(OURS, "clear_timer", clear_timer)?;
+    linker.func_wrap(OURS, "random", random)?;
+    linker.func_wrap(OURS, "call", call)?;
+    linker.func_wrap(OURS, "take", take)?;
+    linker.func_wrap(OURS, "report", report)?;
+    // The C library's own imports: a clock, and files that do not exist.
+    const WASI: &str = "wasi_snapshot_preview1";
+    linker.func_wrap(WASI, "clock_time_get", clock)?;
+    linker.func_wrap(WASI, "fd_write", |_: i32, _: i32, _: i32, _: i32| EBADF)?;
+    linker.func_wrap(WASI, "fd_seek", |_: i32, _: i64, _: i32, _: i32| EBADF)?;
+    linker.func_wrap(WASI, "fd_close", |_: i32| EBADF)?;
+    linker.func_wrap(WASI, "fd_fdstat_get", |_: i32, _: i32| EBADF)?;
+    Ok(())
+}
+
+fn post(mut caller: Caller<'_, Guest>, at: u32, length: u32) -> wasmtime::Result<i32> {
+    let (text, guest) = piece(&mut caller, at, length)?;
+    guest.count()?;
+    if text.len() > guest.limits.message_bytes {
+        return Ok(1);
+    }
+    guest.outgoing.push(Outgoing::Message(text.to_vec()));
+    Ok(0)
+}
+
+fn log(mut caller: Caller<'_, Guest>, level: i32, at: u32, length: u32) -> wasmtime::Result<()> {
+    let (text, guest) = piece(&mut caller, at, length)?;
+    let level = match level {
+        0 => LogLevel::Debug,
+        2 => LogLevel::Warn,
+        3 => LogLevel::Error,
+        _ => LogLevel::Info,
+    };
+    if let Some(text) = guest.within_log_budget(text) {
+        guest.outgoing.push(Outgoing::Log { level, text });
+    }
+    Ok(())
+}
+
+fn timer(mut caller: Caller<'_, Guest>, id: u32, milliseconds: f64) -> wasmtime::Result<i32> {
+    let guest = caller.data_mut();
+    guest.count()?;
+    if guest.timers.len() >= guest.limits.timers && !guest.timers.contains(&id) {
+        return Ok(1);
+    }
+    guest.timers.insert(id);
+    // A float that fits no integer becomes the nearest one that does: no delay can be negative or without end.
+    let delay_ms = (milliseconds as u64).clamp(1, u64::from(u32::MAX));
+    guest.outgoing.push(Outgoing::Timer { id, delay_ms });
+    Ok(0)
+}
+
+fn clear_timer(mut caller: Caller<'_, Guest>, id: u32) {
+    let guest = caller.data_mut();
+    if guest.timers.remove(&id) {
+        guest.outgoing.push(Outgoing::ClearTimer { id });
+    }
+}
+
+fn random(mut caller: Caller<'_, Guest>, at: u32, length: u32) -> wasmtime::Result<i32> {
+    let (bytes, guest) = piece(&mut caller, at, length)?;
+    Ok(i32::from(guest.host.random(bytes).is_err()))
+}
+
+/// Services of [`call`].
+const EMBEDDER: i32 = 0;
+const SANDBOX: i32 = 1;
+
+fn call(
+    mut caller: Caller<'_, Guest>,
+    service: i32,
+    name_at: u32,
+    name_length: u32,
+    at: u32,
+    length: u32,
+) -> wasmtime::Result<i32> {
+    let (name, _) = piece(&mut caller, name_at, name_length)?;
+    let name = String::from_utf8_lossy(name).into_owned();
+    let (payload, guest) = piece(&mut caller, at, length)?;
+    let answer = if payload.len() > guest.limits.message_bytes {
+        Err(format!("the payload of {} bytes is larger than the host takes", payload.len()))
+    } else {
+        match service {
+            EMBEDDER => guest.host.call(&name, payload),
+            SANDBOX => services::answer(&name, payload),
+            _ => Err("no such service".to_owned()),
+        }
+    };
+    let failed = answer.is_err();
+    guest.answer = answer.unwrap_or_else(String::into_bytes);
+    let length = i32::try_from(guest.answer.len())?;
+    Ok(if failed { -1 - length } else { length })
+}
+
+fn take(mut caller: Caller<'_, Guest>, at: u32) -> wasmtime::Result<()> {
+    let answer = std::mem::take(&mut caller.data_mut().answer);
+    let (room, _) = piece(&mut caller, at, u32::try_from(answer.len())?)?;
+    room.copy_from_slice(&answer);
+    Ok(())
+}
+
+fn report(
+    mut caller: Caller<'_, Guest>,
+    fatal: i32,
+    message_at: u32,
+    message_length: u32,
+    stack_at: u32,
+    stack_length: u32,
+) -> wasmtime::Result<()> {
+    // The engine's own words when an allocation fails; the interpreter cannot be trusted to go on from there.
+    const OUT_OF_MEMORY: &[u8] = b"InternalError: out of memory";
+    let (message, guest) = piece(&mut caller, message_at, message_length)?;
+    if message == OUT_OF_MEMORY {
+        return guest.stop(SandboxError::Memory);
+    }
+    let message = guest.within_log_budget(message);
+    let (stack, guest) = piece(&mut caller, stack_at, stack_length)?;
+    let stack = guest.within_log_budget(stack).unwrap_or_default();
+    if fatal != 0 {
+        let message = message.unwrap_or_else(|| "an error that was not reported".to_owned());
+        guest.thrown = Some(SandboxError::Script { message, stack });
+    } else if let Some(message) = message {
+        guest.outgoing.push(Outgoing::Uncaught { message, stack });
+    }
+    Ok(())
+}
+
+fn clock(mut caller: Caller<'_, Guest>, _clock: i32, _precision: i64, at: u32) -> wasmtime::Result<i32> {
+    const NANOSECONDS: u64 = 1_000_000;
+    let (into, guest) = piece(&mut caller, at, 8)?;
+    let now = guest.host.now_millis() / CLOCK_STEP_MS * CLOCK_STEP_MS;
+    into.copy_from_slice(&now.saturating_mul(NANOSECONDS).to_le_bytes());
+    Ok(0)
+}
