@@ -70,9 +70,7 @@ pub struct Position {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Seen {
-    #[serde(flatten)]
     block: BlockRef,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     logs: Vec<Log>,
 }
 

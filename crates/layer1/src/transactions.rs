@@ -37,10 +37,24 @@ pub struct Inclusion {
     pub block_hash: B256,
     /// Gas used.
     pub gas_used: u64,
-    /// Wei per gas actually paid.
+    /// Wei per gas actually paid; a decimal string in JSON.
+    #[serde(with = "decimal")]
     pub effective_gas_price: u128,
     /// False when it reverted: it is in the chain, cost its fee, and did nothing else.
     pub success: bool,
+}
+
+/// `u128` as a decimal string: a JSON number of this size is cut by many readers.
+mod decimal {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(value: &u128, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(value)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u128, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
 }
 
 /// How far a transaction is. It can go back: `Included` → `Broadcast` when its block is undone.
