@@ -22,17 +22,17 @@ const CODE_LIMIT: usize = 24_576;
 
 /// Options of `cargo xtask contracts`.
 #[derive(clap::Args, Clone, Copy, Debug)]
-pub struct ContractsArgs {
+pub(crate) struct ContractsArgs {
     /// Compare with the committed artifact instead of writing it; fails when a byte differs.
     #[arg(long)]
-    pub check: bool,
+    pub(crate) check: bool,
 }
 
 /// Builds the artifact, and writes or compares it.
 ///
 /// # Errors
 /// npm or node is missing or fails, solc finds fault, the code is too large, or (`--check`) the artifact differs.
-pub fn run(args: ContractsArgs) -> anyhow::Result<()> {
+pub(crate) fn run(args: ContractsArgs) -> anyhow::Result<()> {
     let folder = repository()?.join(FOLDER);
     let sources = sources(&folder.join("contracts"))?;
     let artifact = build(&folder, &sources)?;
@@ -131,7 +131,9 @@ fn compile(folder: &Path, input: &Value) -> anyhow::Result<Value> {
         .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"])
         .current_dir(&work)
         .output()
-        .context("npm cannot be started: install Node.js 20 or newer with npm (only rebuilding the contract needs it)")?;
+        .context(
+            "npm cannot be started: install Node.js 20 or newer with npm (only rebuilding the contract needs it)",
+        )?;
     ensure!(
         npm.status.success(),
         "npm could not install the compiler; is its registry reachable?\n{}",

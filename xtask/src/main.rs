@@ -1,1 +1,49 @@
-fn main() {}
+//! `cargo xtask`: what the README's commands and CI run.
+//!
+//! `cargo xtask test` is the whole check. The other commands are its steps, for when one of them fails.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool for developers")]
+
+mod contracts;
+mod install;
+mod javascript;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Builds and checks this repository", disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Everything that must hold before a change goes in; installs what it needs where it may.
+    Test(test::TestArgs),
+    /// Compile the payments gateway, or check that the committed artifact is what the source gives.
+    Contracts(contracts::ContractsArgs),
+    /// Syntax of all JavaScript.
+    Javascript,
+    /// Format the code.
+    Fmt,
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Test(arguments) => test::run(&arguments),
+        Command::Contracts(arguments) => contracts::run(arguments),
+        Command::Javascript => javascript::run(),
+        Command::Fmt => test::cargo(&["fmt", "--all"]),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
