@@ -354,7 +354,8 @@ async fn crash_and_resume(moment: &str) {
     let stored = log.all();
     assert_eq!(stored.len(), 1, "stored before it was broadcast");
     assert_eq!(stored[0].status, TransactionStatus::Stored);
-    let count = number(&rpc(&network, "eth_getTransactionCount", json!([ALICE, "latest"])).await);
+    // "pending": anvil takes a transaction first and mines it a moment later.
+    let count = number(&rpc(&network, "eth_getTransactionCount", json!([ALICE, "pending"])).await);
     assert_eq!(count, u64::from(moment == "after"), "the chain has it only if the broadcast happened");
 
     let transactions = Transactions::new(network.clone(), log.clone());

@@ -107,21 +107,29 @@ pub(crate) fn number(value: &Value) -> u64 {
     u64::from_str_radix(value.as_str().expect("hex").trim_start_matches("0x"), 16).expect("a number")
 }
 
-/// Sends from Alice, by anvil's own signing, as a neighbour would; waits for the receipt when anvil mines by itself.
-pub(crate) async fn poke(network: &Network, to: Option<Address>, data: &str) -> B256 {
+/// Sends from Alice, by anvil's own signing, as a neighbour would; gives the receipt.
+pub(crate) async fn poke(network: &Network, to: Option<Address>, data: &str) -> Value {
     let mut transaction = json!({ "from": ALICE, "data": data, "gas": "0x30d40" });
     if let Some(to) = to {
         transaction["to"] = json!(to);
     }
-    serde_json::from_value(rpc(network, "eth_sendTransaction", json!([transaction])).await).expect("a hash")
+    let hash = rpc(network, "eth_sendTransaction", json!([transaction])).await;
+    let start = Instant::now();
+    loop {
+        let receipt = rpc(network, "eth_getTransactionReceipt", json!([hash])).await;
+        if !receipt.is_null() {
+            return receipt;
+        }
+        assert!(start.elapsed() < DEADLINE, "never mined");
+        tokio::time::sleep(POLL).await;
+    }
 }
 
 /// Deploys runtime code.
 pub(crate) async fn deploy(network: &Network, runtime: &str) -> Address {
     let length = runtime.len() / 2;
     // codecopy(0, 12, length); return(0, length)
-    let hash = poke(network, None, &format!("0x60{length:02x}600c60003960{length:02x}6000f3{runtime}")).await;
-    let receipt = rpc(network, "eth_getTransactionReceipt", json!([hash])).await;
+    let receipt = poke(network, None, &format!("0x60{length:02x}600c60003960{length:02x}6000f3{runtime}")).await;
     serde_json::from_value(receipt["contractAddress"].clone()).expect("deployed")
 }
 
