@@ -56,7 +56,7 @@ class PaymentsError extends Error {
 /** @param {Uint8Array} bytes */
 const toHex = (bytes) => "0x" + Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 /** keccak256 of a UTF-8 text or of 0x-hex. @param {string} data @returns {string} */
-const keccak = (data) => toHex(/** @type {any} */ (globalThis.crypto).eth.keccak256(data));
+const keccak = (data) => toHex(crypto.eth.keccak256(data));
 /** One ABI word, without 0x. @param {bigint | number | string} value a number, an address or 32 bytes */
 const word = (value) =>
   (typeof value === "string" && value.startsWith("0x") ? value.slice(2).toLowerCase() : BigInt(value).toString(16)).padStart(64, "0");
@@ -269,6 +269,8 @@ export default class Payments {
   constructor({ wallet, layer1, network }) {
     this.wallet = wallet;
     this.layer1 = layer1;
+    // Set by onStart: the interface is read without a gateway.
+    this.domain = /** @type {Domain} */ (/** @type {any} */ (null));
     /** @type {WalletAccount[]} */
     this.accounts = [];
     /** What the node last said of each account, by address. @type {Map<string, any>} */
@@ -590,7 +592,7 @@ export default class Payments {
     try {
       if (!same(receipt.messageId, messageId)) return false;
       const digest = this.domain.digest("Receipt", receipt);
-      return same(/** @type {any} */ (globalThis.crypto).eth.recover(digest, receipt.signature), this.operator);
+      return same(crypto.eth.recover(digest, receipt.signature), this.operator);
     } catch { return false; }
   }
 
@@ -915,7 +917,7 @@ export default class Payments {
   async #sign(account, type, fields) {
     const { signature } = await this.wallet.signWithAccount(account.index, { typedData: this.domain.typedData(type, fields) });
     // What was signed must be what will be hashed on layer 1.
-    if (!/** @type {any} */ (globalThis.crypto).eth.verify(this.domain.digest(type, fields), signature, account.address)) {
+    if (!crypto.eth.verify(this.domain.digest(type, fields), signature, account.address)) {
       throw new PaymentsError(-32603, `the wallet signed another ${type} than was asked for`);
     }
     return signature;
