@@ -27,8 +27,7 @@ pub struct NewCall {
 }
 
 /// What is known of a call.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "state", rename_all = "lowercase")]
+#[derive(Clone, Debug, PartialEq)]
 pub enum CallState {
     /// It was not known and is stored now: carry it out.
     New,

@@ -13,7 +13,7 @@ use crate::{SolutionId, StoreError, row};
 
 /// An effect that is about to happen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Intent {
+pub struct JournalIntent {
     /// The solution concerned.
     pub solution: Option<SolutionId>,
     /// Who acts, such as `plugin:1`, `user`.
@@ -33,7 +33,7 @@ pub struct JournalEntry {
     pub id: u64,
     /// What was about to happen.
     #[serde(flatten)]
-    pub intent: Intent,
+    pub intent: JournalIntent,
     /// Unix milliseconds.
     pub started_at: u64,
     /// Unix milliseconds; `None` after a crash in between.
@@ -56,7 +56,7 @@ pub struct Counter {
 fn read(r: &Row<'_>) -> rusqlite::Result<JournalEntry> {
     Ok(JournalEntry {
         id: r.get("id")?,
-        intent: Intent {
+        intent: JournalIntent {
             solution: r.get("solution")?,
             actor: r.get("actor")?,
             action: r.get("action")?,
@@ -85,7 +85,7 @@ impl Store {
     ///
     /// # Errors
     /// Any error of the database.
-    pub fn journal_intent(&self, intent: &Intent, now: u64) -> Result<u64, StoreError> {
+    pub fn journal_intent(&self, intent: &JournalIntent, now: u64) -> Result<u64, StoreError> {
         let mut connection = self.connection();
         let tx = begin(&mut connection)?;
         tx.prepare_cached(

@@ -2,13 +2,12 @@
 
 use entresol_durable::write_point;
 use rusqlite::{Connection, OptionalExtension, Transaction};
-use serde::{Deserialize, Serialize};
 
 use crate::database::{Store, begin};
 use crate::{SolutionId, StoreError};
 
 /// One key and its value.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KvEntry {
     /// The key.
     pub key: String,
@@ -17,8 +16,7 @@ pub struct KvEntry {
 }
 
 /// One operation of a batch; they are carried out in order, all or none.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "op", rename_all = "lowercase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KvOp {
     /// Go on only if `key` has this value now (`None`: is absent).
     Expect {

@@ -31,7 +31,7 @@ pub use approvals::{Approval, ApprovalFilter, ApprovalState, Decision, NewApprov
 pub use calls::{CALL_RESULT_KEPT_MS, CallState, NewCall};
 pub use database::Store;
 pub use error::StoreError;
-pub use journal::{Counter, Intent, JournalEntry};
+pub use journal::{Counter, JournalEntry, JournalIntent};
 pub use kv::{KvEntry, KvOp};
 pub use networks::Network;
 pub use solutions::{Grant, NewSolution, Solution, SolutionStatus};

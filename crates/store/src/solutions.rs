@@ -47,6 +47,8 @@ pub struct NewSolution {
     pub package_sha512: String,
     /// Directory that holds the approved copy.
     pub package_dir: String,
+    /// First layer-1 block whose gateway events concern it.
+    pub from_block: u64,
     /// Digest of the declared interface, pinned.
     pub interface_digest: String,
     /// The declared interface.
@@ -106,6 +108,7 @@ fn read(r: &Row<'_>) -> rusqlite::Result<Solution> {
             package_version: r.get("package_version")?,
             package_sha512: r.get("package_sha512")?,
             package_dir: r.get("package_dir")?,
+            from_block: r.get("from_block")?,
             interface_digest: r.get("interface_digest")?,
             interface: row::json(r, "interface")?,
             manifest: row::json(r, "manifest")?,
@@ -185,8 +188,8 @@ impl Store {
         refuse_taken(&tx, new)?;
         tx.execute(
             "INSERT INTO solutions (name, title, network, owner_index, gateway, network_urls, key_path, package_name,
-                package_version, package_sha512, package_dir, interface_digest, interface, manifest, status, created_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+                package_version, package_sha512, package_dir, from_block, interface_digest, interface, manifest, status, created_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
             rusqlite::params![
                 new.name,
                 new.title,
@@ -199,6 +202,7 @@ impl Store {
                 new.package_version,
                 new.package_sha512,
                 new.package_dir,
+                new.from_block,
                 new.interface_digest,
                 row::to_json(&new.interface)?,
                 row::to_json(&new.manifest)?,

@@ -1,1 +1,29 @@
-//! `entresol-vault`: to be written.
+//! The wallet's keys: one BIP-39 seed in a sealed file, the accounts below it, and signatures.
+//!
+//! Nothing outside this crate can hold a seed: its interface takes and gives plain data (paths, intents, addresses,
+//! signatures), so that it could become a process of its own. The one secret that leaves is the [`DatabaseKey`], which
+//! lies sealed in the same file so that one passphrase opens the wallet, and the phrase, once, when it is created.
+//!
+//! Two kinds of keys, two rules:
+//! - an **owner** account (`m/44'/60'/0'/0/index`) signs only what an [`Approved`] intent says, and the vault compares
+//!   the transaction with that intent field by field;
+//! - a **subtree** account lies below a solution's [`SubtreePath`], which can never be, contain or lie in a wallet path;
+//!   it signs what the solution's plugin asks for.
+
+mod error;
+mod intent;
+mod keystore;
+mod mnemonic;
+mod path;
+mod signing;
+mod vault;
+
+pub use error::VaultError;
+pub use intent::{Approved, Intent};
+pub use keystore::{DatabaseKey, KdfCost};
+pub use path::{PathError, SubtreePath};
+pub use signing::{SignedTransaction, SubtreePayload};
+pub use vault::{Account, Vault};
+
+#[cfg(test)]
+mod tests;

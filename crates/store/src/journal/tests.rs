@@ -1,1 +1,49 @@
+use serde_json::json;
 
+use super::*;
+use crate::tests::Fixture;
+
+fn intent(solution: Option<SolutionId>, action: &str) -> JournalIntent {
+    JournalIntent {
+        solution,
+        actor: "plugin".to_owned(),
+        action: action.to_owned(),
+        resource: "gateway".to_owned(),
+        detail: json!({ "value": "1" }),
+    }
+}
+
+#[test]
+fn a_crash_leaves_the_intent_open() {
+    let fixture = Fixture::new();
+    let done = fixture.journal_intent(&intent(Some(1), "deposit"), 10).expect("noted");
+    fixture.journal_outcome(done, &json!({ "ok": true }), 20).expect("noted");
+    let open = fixture.journal_intent(&intent(None, "add"), 30).expect("noted");
+    let fixture = fixture.reopen();
+    let all = fixture.journal(10, None).expect("read");
+    assert_eq!(all.iter().map(|entry| entry.id).collect::<Vec<_>>(), [open, done], "newest first");
+    assert_eq!((all[0].finished_at, &all[0].result, &all[0].intent), (None, &None, &intent(None, "add")));
+    assert_eq!((all[1].started_at, all[1].finished_at, &all[1].result), (10, Some(20), &Some(json!({ "ok": true }))));
+    assert_eq!(fixture.journal(10, Some(1)).expect("read").len(), 1);
+    assert_eq!(fixture.journal(1, None).expect("read").len(), 1);
+    assert!(matches!(fixture.journal_outcome(99, &json!(null), 40), Err(StoreError::NotFound { .. })));
+}
+
+#[test]
+fn counts_add_up_and_become_durable_with_the_next_outcome() {
+    let fixture = Fixture::new();
+    let counter = |name: &str, count| Counter { solution: 1, name: name.to_owned(), count };
+    fixture.count(1, "getFromLocalDb", 2);
+    fixture.count(1, "getFromLocalDb", 1);
+    fixture.count(1, "getAccount", 1);
+    fixture.count(2, "getAccount", 5);
+    let expect = [counter("getAccount", 1), counter("getFromLocalDb", 3)];
+    assert_eq!(fixture.counters(1).expect("read"), expect);
+    let id = fixture.journal_intent(&intent(Some(1), "deposit"), 10).expect("noted");
+    fixture.journal_outcome(id, &json!({}), 20).expect("noted");
+    assert_eq!(fixture.counters(1).expect("read"), expect, "flushed, not counted twice");
+    fixture.count(1, "getAccount", 1);
+    assert_eq!(fixture.counters(1).expect("read")[0], counter("getAccount", 2));
+    let fixture = fixture.reopen();
+    assert_eq!(fixture.counters(1).expect("read"), expect, "what was not flushed is gone");
+}

@@ -26,6 +26,7 @@ CREATE TABLE solutions (
     package_version TEXT NOT NULL,
     package_sha512  TEXT NOT NULL,
     package_dir     TEXT NOT NULL,
+    from_block      INTEGER NOT NULL,
     interface_digest TEXT NOT NULL,
     interface       TEXT NOT NULL,
     manifest        TEXT NOT NULL,
