@@ -157,7 +157,11 @@ impl Contract {
     /// As [`Contract::functions`].
     pub fn events(&self) -> Result<Vec<Event>, ManifestError> {
         let events = self.abi.iter().enumerate().filter(|(_, item)| item.trim_start().starts_with("event "));
-        events.map(|(index, item)| Event::parse(item).map_err(|error| not_parsed(index, item, &error))).collect()
+        events
+            .map(|(index, item)| {
+                Event::parse(&without_field_names(item)).map_err(|error| not_parsed(index, item, &error))
+            })
+            .collect()
     }
 
     fn declared_functions(&self, field: &str) -> Result<Vec<Function>, ManifestError> {
@@ -165,7 +169,8 @@ impl Contract {
         for (index, item) in self.abi.iter().enumerate() {
             let start = item.trim_start();
             if start.starts_with("function ") {
-                let function = Function::parse(item).map_err(|error| not_parsed(index, item, &error))?;
+                let function =
+                    Function::parse(&without_field_names(item)).map_err(|error| not_parsed(index, item, &error))?;
                 if functions.iter().any(|known| known.signature() == function.signature()) {
                     let problem = format!("{} is declared twice", function.signature());
                     return Err(ManifestError::new(format!("{field}[{index}]"), problem));
@@ -202,6 +207,37 @@ impl Contract {
         self.events().map_err(below)?;
         Ok(())
     }
+}
+
+/// Drops the names of tuple fields, `(address to, uint96 value) order` → `(address,uint96) order`: authors write them,
+/// as other libraries take them, our parser does not, and neither signature nor encoding depends on them.
+fn without_field_names(declaration: &str) -> String {
+    let mut result = String::with_capacity(declaration.len());
+    // One entry a parenthesis that is open: whether the field begun there has its type already.
+    let mut open: Vec<bool> = Vec::new();
+    let mut in_name = false;
+    for c in declaration.chars() {
+        match c {
+            '(' if !in_name => open.push(false),
+            ')' => {
+                in_name = false;
+                open.pop();
+                open.last_mut().into_iter().for_each(|typed| *typed = true);
+            }
+            ',' => {
+                in_name = false;
+                open.last_mut().into_iter().for_each(|typed| *typed = false);
+            }
+            c if c.is_whitespace() && open.len() > 1 => {
+                in_name |= open.last().is_some_and(|typed| *typed);
+                continue;
+            }
+            _ if in_name => continue,
+            _ => open.last_mut().into_iter().for_each(|typed| *typed = true),
+        }
+        result.push(c);
+    }
+    result
 }
 
 fn not_parsed(index: usize, item: &str, error: &dyn fmt::Display) -> ManifestError {

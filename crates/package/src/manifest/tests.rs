@@ -276,3 +276,22 @@ fn sizes_have_one_meaning_and_one_spelling() {
         assert!(text.parse::<ByteSize>().is_err(), "{text:?}");
     }
 }
+
+#[test]
+fn tuples_may_name_their_fields() {
+    let check = |declaration: &str, signature: &str| {
+        let contract = json!({ "abi": [declaration], "call": ["f"] });
+        let manifest = json!({ "apiVersion": 1, "title": "x", "contracts": { "gateway": contract } });
+        let manifest = Manifest::from_json(&manifest).expect(declaration);
+        let functions = manifest.contracts[GATEWAY].functions().expect(declaration);
+        assert_eq!(functions[0].function.signature(), signature);
+        functions[0].function.inputs.last().map(|input| input.name.clone()).unwrap_or_default()
+    };
+    assert_eq!(check("function f((address account, bytes32[] siblings) proof)", "f((address,bytes32[]))"), "proof");
+    assert_eq!(check("function f(tuple(uint a, (bool b, string c)[2] d)[] e)", "f((uint256,(bool,string)[2])[])"), "e");
+    assert_eq!(
+        check("function f( (uint8,bool) p, uint z ) returns ((uint a, uint b) r)", "f((uint8,bool),uint256)"),
+        "z"
+    );
+    assert_eq!(check("function f()", "f()"), "");
+}

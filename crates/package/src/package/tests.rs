@@ -5,6 +5,7 @@ use flate2::write::GzEncoder;
 use serde_json::json;
 
 use super::*;
+use crate::Permission;
 
 const MAIN: &str = "export default class Small {}\n";
 
@@ -190,4 +191,17 @@ fn what_is_no_package_is_refused() {
     let binary = folder(&package_json());
     fs::write(binary.path().join("dist/main.js"), [0xff, 0xfe]).expect("written");
     check(binary.path(), "dist/main.js is not UTF-8 text");
+}
+
+#[test]
+fn the_payments_plugin_of_this_repository_is_accepted() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../solutions/payments/plugin");
+    let package = Package::load(&folder).expect("a valid plugin");
+    assert_eq!((package.manifest.title.as_str(), package.kind), ("Payments", ModuleKind::EsModule));
+    let deposit = Permission::Contract {
+        contract: "gateway".to_owned(),
+        function: "deposit(address)".to_owned(),
+        role: crate::manifest::Role::Deposit,
+    };
+    assert!(package.manifest.requested().contains(&deposit));
 }
