@@ -78,6 +78,9 @@ fn make_private(path: &Path) -> std::io::Result<()> {
 }
 
 fn unlock(connection: &Connection, key: &[u8; 32]) -> Result<(), StoreError> {
+    // SQLCipher writes its complaint about a wrong key to the standard error of the process by itself; it is an error
+    // value here.
+    connection.execute_batch("PRAGMA cipher_log_level = NONE;")?;
     let version: Option<String> = {
         let mut statement = connection.prepare("PRAGMA cipher_version")?;
         let mut rows = statement.query([])?;

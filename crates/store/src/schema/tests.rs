@@ -1,6 +1,5 @@
 use super::*;
-use crate::Store;
-use crate::tests::{Fixture, KEY};
+use crate::tests::Fixture;
 
 #[test]
 fn a_newer_database_is_refused_and_kept() {
@@ -66,8 +65,4 @@ fn every_connection_is_set_to_durable_and_checked() {
     assert_eq!(number("foreign_keys"), 1);
     assert_eq!(number("temp_store"), 2, "memory");
     assert!(!text("cipher_version").is_empty());
-    drop(connection);
-    let path = fixture.path();
-    drop(fixture);
-    assert!(Store::open(&path, &KEY).is_err(), "the directory is gone with its fixture");
 }

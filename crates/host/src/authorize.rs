@@ -1,0 +1,139 @@
+//! The one place that decides.
+//!
+//! Every method of the host and every request of a plugin comes through [`Host::authorize`]; `api`, `web` and the
+//! wallet object only translate. What is not written here is refused.
+
+use crate::error::HostError;
+use crate::Host;
+use entresol_package::Permission;
+use entresol_package::manifest::{Layer1Access, NetworkTarget, SignAccess};
+use serde_json::json;
+
+/// Who asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Actor {
+    /// The user at a terminal (control socket, peer uid checked). `session`: a passphrase session is open there.
+    User {
+        /// True within ten minutes of the passphrase on that terminal.
+        session: bool,
+    },
+    /// The wallet's own page, entered by a one-time link: it only reads.
+    Page,
+    /// A running plugin.
+    Plugin {
+        /// Its solution, as the host started it; never what the script says.
+        solution: i64,
+    },
+}
+
+impl std::fmt::Display for Actor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::User { .. } => f.write_str("user"),
+            Self::Page => f.write_str("page"),
+            Self::Plugin { solution } => write!(f, "plugin {solution}"),
+        }
+    }
+}
+
+/// What is asked, by weight.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// Looks only.
+    Read,
+    /// Puts a request before the user; nothing happens without a decision.
+    Propose,
+    /// Decides, or changes what the wallet trusts.
+    Decide,
+    /// A plugin's use of one granted capability.
+    Use(Capability),
+}
+
+/// A plugin's capability: each stands for a permission of the manifest that the user granted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Capability {
+    /// Derive and sign with layer-2 accounts.
+    Keys,
+    /// The local database.
+    LocalDatabase,
+    /// Its own published state: every plugin has it.
+    State,
+    /// Reach this URL.
+    Network(String),
+    /// Read layer 1.
+    Layer1Read,
+    /// Be told of blocks.
+    Layer1Blocks,
+    /// Be told of gateway events.
+    Layer1Events,
+    /// Ask the owner for a signature of typed data.
+    SignTypedData,
+    /// Ask the owner for a signature of a message.
+    SignMessage,
+    /// Ask for a call of this gateway function (canonical signature).
+    Contract(String),
+}
+
+impl Host {
+    /// Decides whether `actor` may do `operation` on `resource` (a method's name, a solution's handle, a function).
+    ///
+    /// # Errors
+    /// Code 4100 with what would help: `data.needs` is `"session"` where the passphrase session is missing.
+    pub fn authorize(&self, actor: &Actor, operation: &Operation, resource: &str) -> Result<(), HostError> {
+        match (actor, operation) {
+            (Actor::User { .. }, Operation::Read | Operation::Propose)
+            | (Actor::User { session: true }, Operation::Decide)
+            | (Actor::Page, Operation::Read) => Ok(()),
+            (Actor::User { session: false }, Operation::Decide) => Err(HostError::unauthorized(format!(
+                "{resource} needs your passphrase on this terminal (asked once in ten minutes)"
+            ))
+            .with(json!({ "needs": "session" }))),
+            (Actor::Page, _) => Err(HostError::unauthorized(format!("{resource}: this page only reads; use the terminal"))),
+            (Actor::Plugin { solution }, Operation::Use(capability)) => self.granted(*solution, capability, resource),
+            (Actor::Plugin { .. }, _) | (Actor::User { .. }, Operation::Use(_)) => {
+                Err(HostError::unauthorized(format!("{resource} is not for {actor}")))
+            }
+        }
+    }
+
+    /// Manifest asked AND user granted, looked up at every use, so that a revocation holds at once.
+    fn granted(&self, solution: i64, capability: &Capability, resource: &str) -> Result<(), HostError> {
+        if *capability == Capability::State {
+            return Ok(());
+        }
+        let grants = self.permissions(solution)?;
+        let spec = self.store().solution(solution)?;
+        let urls = spec.map(|row| row.spec.network_urls).unwrap_or_default();
+        let covers = |permission: &Permission| match (permission, capability) {
+            (Permission::Keys { .. }, Capability::Keys)
+            | (Permission::LocalDatabase { .. }, Capability::LocalDatabase)
+            | (Permission::Layer1 { access: Layer1Access::Read }, Capability::Layer1Read)
+            | (Permission::Layer1 { access: Layer1Access::Blocks }, Capability::Layer1Blocks)
+            | (Permission::Layer1 { access: Layer1Access::Events }, Capability::Layer1Events)
+            | (Permission::Sign { access: SignAccess::TypedData }, Capability::SignTypedData)
+            | (Permission::Sign { access: SignAccess::Message }, Capability::SignMessage) => true,
+            (Permission::Network { target: NetworkTarget::NetworkUrl }, Capability::Network(url)) => urls.contains(url),
+            (Permission::Network { target: NetworkTarget::Url(granted) }, Capability::Network(url)) => granted == url,
+            (Permission::Contract { contract, function, .. }, Capability::Contract(wanted)) => {
+                contract == entresol_package::manifest::GATEWAY && function == wanted
+            }
+            _ => false,
+        };
+        if grants.iter().any(covers) {
+            return Ok(());
+        }
+        Err(HostError::unauthorized(format!(
+            "{resource} is not granted to this solution; the manifest must ask for it and the user must grant it \
+             (`entresol grants list`)"
+        )))
+    }
+
+    /// The active grants of a solution.
+    pub(crate) fn permissions(&self, solution: i64) -> Result<Vec<Permission>, HostError> {
+        self.store()
+            .active_grants(solution)?
+            .iter()
+            .map(|text| serde_json::from_str(text).map_err(|e| HostError::internal(format!("a stored grant: {e}"))))
+            .collect()
+    }
+}

@@ -1,0 +1,202 @@
+//! A running plugin: one actor that owns one sandbox instance.
+//!
+//! **Who owns whom.** [`Plugin`] is a handle; the actor task owns the instance, its timers and its open calls. The
+//! host holds the handle; dropping it (or [`Plugin::stop`]) ends the actor.
+//!
+//! **Which messages flow.** In: calls of actions, hooks, answers to the script's requests, timers. Out: the script's
+//! requests, each handed to [`Host`](crate::Host) with the callers on whose behalf it is made. Mailboxes are bounded.
+//!
+//! **Who ends when.** A broken limit or a trap ends the instance, never the daemon: open calls get an error, the
+//! actor waits with growing pauses and starts a fresh instance. Another interface than the pinned one ends the actor.
+
+mod actor;
+mod crypto;
+pub(crate) mod connections;
+
+use crate::error::{HostError, code};
+use crate::interface::Interface;
+use actor::Actor;
+use entresol_sandbox::{Engine, Instance, Limits, ModuleKind, Outgoing, Script};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value as Json, json};
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+/// Calls and hooks that may wait in a plugin's mailbox.
+const MAILBOX: usize = 256;
+
+/// On whose behalf something is asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Cause {
+    /// Who called, in words.
+    pub caller: String,
+    /// Which action.
+    pub action: String,
+    /// The caller's idempotency id, if it gave one.
+    pub call_id: Option<String>,
+    /// The action is declared free of effects.
+    pub read_only: bool,
+}
+
+/// Everything an actor needs to start its script.
+#[derive(Debug)]
+pub(crate) struct Program {
+    pub(crate) solution: i64,
+    pub(crate) name: String,
+    pub(crate) source: String,
+    pub(crate) kind: ModuleKind,
+    pub(crate) limits: Limits,
+    /// `{ layer1, network, solution }` for the constructor, tagged values.
+    pub(crate) context: Json,
+    /// Digest pinned at install, 0x-hex.
+    pub(crate) interface_digest: String,
+}
+
+/// What a plugin is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Status {
+    Starting,
+    Running,
+    /// Stopped by an error; starts again after a pause.
+    Failed(String),
+    /// Will not start again by itself.
+    Stopped(String),
+}
+
+impl std::fmt::Display for Status {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Starting => f.write_str("starting"),
+            Self::Running => f.write_str("running"),
+            Self::Failed(why) => write!(f, "failed: {why}"),
+            Self::Stopped(why) => write!(f, "stopped: {why}"),
+        }
+    }
+}
+
+/// The answer to a call or hook.
+pub(crate) type Answer = oneshot::Sender<Result<Json, HostError>>;
+
+/// What the host asks of the actor.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// An action.
+    Call { action: String, params: Json, cause: Cause, answer: Answer },
+    /// A hook of the script; absent hooks answer `null`.
+    Hook { hook: &'static str, arg: Json, answer: Answer },
+}
+
+/// Handle of a running plugin.
+#[derive(Debug)]
+pub(crate) struct Plugin {
+    mailbox: mpsc::Sender<Command>,
+    status: watch::Receiver<Status>,
+    cancel: CancellationToken,
+}
+
+impl Plugin {
+    /// Starts the actor.
+    pub(crate) fn start(host: crate::Host, engine: Engine, program: Arc<Program>) -> Self {
+        let (mailbox, commands) = mpsc::channel(MAILBOX);
+        let (status_sender, status) = watch::channel(Status::Starting);
+        let cancel = host.child_token();
+        let actor = Actor::new(host.clone(), engine, program, commands, status_sender, cancel.clone());
+        host.spawn(actor.run());
+        Self { mailbox, status, cancel }
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        self.status.borrow().clone()
+    }
+
+    pub(crate) fn stop(&self) {
+        self.cancel.cancel();
+    }
+
+    /// Calls an action; the answer is the script's (tagged values).
+    pub(crate) async fn call(&self, action: &str, params: Json, cause: Cause) -> Result<Json, HostError> {
+        let (answer, result) = oneshot::channel();
+        self.send(Command::Call { action: action.to_owned(), params, cause, answer }, result).await
+    }
+
+    /// Runs a hook of the script and waits until its promise has resolved.
+    pub(crate) async fn hook(&self, hook: &'static str, arg: Json) -> Result<Json, HostError> {
+        let (answer, result) = oneshot::channel();
+        self.send(Command::Hook { hook, arg, answer }, result).await
+    }
+
+    async fn send(
+        &self,
+        command: Command,
+        result: oneshot::Receiver<Result<Json, HostError>>,
+    ) -> Result<Json, HostError> {
+        if let Status::Stopped(why) = self.status() {
+            return Err(stopped(&why));
+        }
+        if matches!(command, Command::Call { .. }) {
+            // A caller is told at once that the plugin is busy; hooks wait their turn.
+            self.mailbox.try_send(command).map_err(|error| match error {
+                mpsc::error::TrySendError::Full(_) => {
+                    HostError::new(code::LIMIT, "the plugin is busy: too many calls wait; try again in a moment")
+                }
+                mpsc::error::TrySendError::Closed(_) => stopped("it was stopped"),
+            })?;
+        } else {
+            self.mailbox.send(command).await.map_err(|_| stopped("it was stopped"))?;
+        }
+        result.await.unwrap_or_else(|_| Err(stopped("it was stopped before it answered")))
+    }
+}
+
+impl Drop for Plugin {
+    fn drop(&mut self) {
+        self.cancel.cancel();
+    }
+}
+
+/// The error a caller gets when the plugin is not there to answer.
+pub(crate) fn stopped(why: &str) -> HostError {
+    HostError::new(code::PLUGIN_STOPPED, format!("the plugin does not answer: {why}"))
+}
+
+const GLUE: Script<'static> =
+    Script { name: "entresol:glue", source: include_str!("plugin/glue.js"), kind: ModuleKind::CommonJs };
+
+/// Starts an instance and lets the script's class be constructed. Gives the instance, what it asked for, and the
+/// interface it declared.
+pub(crate) fn instantiate(
+    engine: &Engine,
+    program: &Program,
+) -> Result<(Instance, Vec<Outgoing>, Interface), HostError> {
+    let script = Script { name: &program.name, source: &program.source, kind: program.kind };
+    let (mut instance, mut outgoing) =
+        Instance::start(engine, &program.limits, &[GLUE], Some(script), Box::new(crypto::Crypto))
+            .map_err(|e| HostError::new(code::PLUGIN_STOPPED, format!("the script does not start: {e}")))?;
+    let start = json!({ "t": "start", "id": 0, "context": program.context }).to_string();
+    let more = instance
+        .turn(start.as_bytes())
+        .map_err(|e| HostError::new(code::PLUGIN_STOPPED, format!("the script does not start: {e}")))?;
+    outgoing.extend(more);
+    let mut interface = None;
+    let mut rest = Vec::with_capacity(outgoing.len());
+    for item in outgoing {
+        if let Outgoing::Message(bytes) = &item
+            && let Ok(message) = serde_json::from_slice::<Json>(bytes)
+            && message["t"] == "done"
+            && message["id"] == 0
+        {
+            interface = Some(match message.get("error") {
+                Some(error) => Err(actor::script_error(error)),
+                None => Interface::parse(&message["ok"]),
+            });
+            continue;
+        }
+        rest.push(item);
+    }
+    match interface {
+        Some(interface) => Ok((instance, rest, interface?)),
+        None => Err(HostError::new(code::PLUGIN_ERROR, "the script's constructor did not finish")),
+    }
+}

@@ -1,0 +1,427 @@
+//! The actor that owns a sandbox instance. See [`crate::plugin`] for who owns whom.
+
+use super::{Answer, Cause, Command, Program, Status, instantiate, stopped};
+use crate::error::{HostError, code};
+use crate::Host;
+use entresol_sandbox::{Engine, Instance, LogLevel, Outgoing, SandboxError};
+use serde_json::{Value as Json, json};
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+use tokio::task::{AbortHandle, JoinError};
+use tokio_util::sync::CancellationToken;
+
+/// Requests of one script that may be under way in the host at once; more are refused, not queued.
+const MAX_REQUESTS: usize = 64;
+/// Timers of one script.
+const MAX_TIMERS: usize = 512;
+/// Calls and hooks that may be open in one script.
+const MAX_OPEN: usize = 512;
+/// First pause after a failure; doubles up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// Longest pause between two starts of a plugin that keeps failing.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// A life at least this long makes the next pause short again.
+const GOOD_LIFE: Duration = Duration::from_secs(30);
+
+/// What comes back to the actor from the tasks it started.
+enum Internal {
+    Reply { id: u64, result: Result<Json, HostError> },
+    Timer(u32),
+}
+
+/// A call or hook whose promise has not resolved.
+struct Open {
+    answer: Option<Answer>,
+    cause: Option<Cause>,
+}
+
+/// Why a life ended.
+enum End {
+    /// The actor was told to stop.
+    Cancelled,
+    /// The instance is dead or the script failed to start.
+    Failed(HostError),
+    /// The script declares another interface than the one the user agreed to.
+    OtherInterface(HostError),
+}
+
+pub(super) struct Actor {
+    host: Host,
+    engine: Engine,
+    program: Arc<Program>,
+    commands: mpsc::Receiver<Command>,
+    status: watch::Sender<Status>,
+    cancel: CancellationToken,
+}
+
+/// One instance and what hangs on it. Dropping it aborts its timers and requests.
+struct Life {
+    /// `None` only while a turn runs on a blocking thread.
+    instance: Option<Instance>,
+    internal: mpsc::UnboundedSender<Internal>,
+    open: HashMap<u64, Open>,
+    next_id: u64,
+    timers: HashMap<u32, AbortHandle>,
+    requests: usize,
+    /// Calls that came before `onStart` had resolved.
+    backlog: VecDeque<Command>,
+    started: bool,
+    /// The last message was larger than the sandbox takes and did not reach the script.
+    refused: bool,
+    cancel: CancellationToken,
+}
+
+impl Drop for Life {
+    fn drop(&mut self) {
+        self.cancel.cancel();
+        for timer in self.timers.values() {
+            timer.abort();
+        }
+    }
+}
+
+/// Id of the `onStart` hook; 0 is the constructor's.
+const ON_START: u64 = 1;
+
+impl Actor {
+    pub(super) fn new(
+        host: Host,
+        engine: Engine,
+        program: Arc<Program>,
+        commands: mpsc::Receiver<Command>,
+        status: watch::Sender<Status>,
+        cancel: CancellationToken,
+    ) -> Self {
+        Self { host, engine, program, commands, status, cancel }
+    }
+
+    /// The one loop: a life, then a pause, until cancelled.
+    pub(super) async fn run(mut self) {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            self.status.send_replace(Status::Starting);
+            let born = tokio::time::Instant::now();
+            match self.live().await {
+                End::Cancelled => {
+                    self.status.send_replace(Status::Stopped("it was stopped".into()));
+                    return;
+                }
+                End::OtherInterface(error) => {
+                    tracing::warn!(solution = %self.program.name, %error, "plugin suspended");
+                    self.status.send_replace(Status::Stopped(error.message));
+                    self.host.changed();
+                    return;
+                }
+                End::Failed(error) => {
+                    tracing::warn!(solution = %self.program.name, %error, "plugin stopped");
+                    self.host.plugin_failed(self.program.solution, &error).await;
+                    self.status.send_replace(Status::Failed(error.message));
+                    self.host.changed();
+                }
+            }
+            if born.elapsed() >= GOOD_LIFE {
+                pause = FIRST_PAUSE;
+            }
+            // Callers are not kept waiting for a plugin that is down.
+            let until = tokio::time::Instant::now() + pause;
+            loop {
+                tokio::select! {
+                    () = self.cancel.cancelled() => return,
+                    () = tokio::time::sleep_until(until) => break,
+                    command = self.commands.recv() => match command {
+                        None => return,
+                        Some(Command::Call { answer, .. } | Command::Hook { answer, .. }) => {
+                            let why = self.status.borrow().to_string();
+                            let _ = answer.send(Err(stopped(&why)));
+                        }
+                    },
+                }
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    async fn live(&mut self) -> End {
+        let (engine, program) = (self.engine.clone(), Arc::clone(&self.program));
+        let started = tokio::task::spawn_blocking(move || instantiate(&engine, &program)).await;
+        let (instance, outgoing, interface) = match started {
+            Ok(Ok(parts)) => parts,
+            Ok(Err(error)) => return End::Failed(error),
+            Err(join) => return End::Failed(fault(&join)),
+        };
+        match interface.digest() {
+            Ok(digest) if digest.to_string() == self.program.interface_digest => {}
+            Ok(_) => {
+                return End::OtherInterface(HostError::new(
+                    code::PLUGIN_STOPPED,
+                    "the script declares other actions or state than the ones you agreed to at install; remove the \
+                     solution and add it again to see and accept the new ones",
+                ));
+            }
+            Err(error) => return End::Failed(error),
+        }
+        let (internal, mut answers) = mpsc::unbounded_channel();
+        let mut life = Life {
+            instance: Some(instance),
+            internal,
+            open: HashMap::new(),
+            next_id: ON_START + 1,
+            timers: HashMap::new(),
+            requests: 0,
+            backlog: VecDeque::new(),
+            started: false,
+            refused: false,
+            cancel: self.cancel.child_token(),
+        };
+        life.open.insert(ON_START, Open { answer: None, cause: None });
+        self.handle(&mut life, outgoing);
+        let on_start = json!({ "t": "hook", "id": ON_START, "hook": "onStart", "arg": { "restored": false } });
+        let mut end = self.turn(&mut life, &on_start).await;
+        while end.is_none() {
+            // Calls that came before `onStart` had resolved go first.
+            if life.started
+                && let Some(command) = life.backlog.pop_front()
+            {
+                end = self.command(&mut life, command).await;
+                continue;
+            }
+            end = tokio::select! {
+                () = self.cancel.cancelled() => Some(End::Cancelled),
+                Some(internal) = answers.recv() => self.internal(&mut life, internal).await,
+                command = self.commands.recv() => match command {
+                    None => Some(End::Cancelled),
+                    Some(command) if life.started => self.command(&mut life, command).await,
+                    Some(command) => {
+                        life.backlog.push_back(command);
+                        None
+                    }
+                },
+            };
+        }
+        let end = end.unwrap_or(End::Cancelled);
+        let why = match &end {
+            End::Cancelled => stopped("it was stopped"),
+            End::Failed(error) | End::OtherInterface(error) => error.clone(),
+        };
+        for open in life.open.drain().filter_map(|(_, open)| open.answer) {
+            let _ = open.send(Err(why.clone()));
+        }
+        for command in life.backlog.drain(..) {
+            let (Command::Call { answer, .. } | Command::Hook { answer, .. }) = command;
+            let _ = answer.send(Err(why.clone()));
+        }
+        self.host.connections().close_all(self.program.solution);
+        end
+    }
+
+    async fn command(&mut self, life: &mut Life, command: Command) -> Option<End> {
+        if life.open.len() >= MAX_OPEN {
+            let (Command::Call { answer, .. } | Command::Hook { answer, .. }) = command;
+            let _ = answer.send(Err(HostError::new(code::LIMIT, "the plugin is busy: too many calls are open")));
+            return None;
+        }
+        let id = life.next_id;
+        life.next_id += 1;
+        let message = match command {
+            Command::Call { action, params, cause, answer } => {
+                let context = json!({ "caller": cause.caller, "solution": self.program.solution, "id": cause.call_id });
+                life.open.insert(id, Open { answer: Some(answer), cause: Some(cause) });
+                json!({ "t": "call", "id": id, "action": action, "params": params, "context": context })
+            }
+            Command::Hook { hook, arg, answer } => {
+                life.open.insert(id, Open { answer: Some(answer), cause: None });
+                json!({ "t": "hook", "id": id, "hook": hook, "arg": arg })
+            }
+        };
+        let end = self.turn(life, &message).await;
+        if std::mem::take(&mut life.refused)
+            && let Some(answer) = life.open.remove(&id).and_then(|open| open.answer)
+        {
+            let _ = answer.send(Err(HostError::new(code::LIMIT, "the parameters are too large for the plugin")));
+        }
+        end
+    }
+
+    async fn internal(&mut self, life: &mut Life, internal: Internal) -> Option<End> {
+        match internal {
+            Internal::Reply { id, result } => {
+                life.requests -= 1;
+                let message = match result {
+                    Ok(ok) => json!({ "t": "reply", "id": id, "ok": ok }),
+                    Err(error) => json!({ "t": "reply", "id": id, "error": error.to_json() }),
+                };
+                let end = self.turn(life, &message).await;
+                if std::mem::take(&mut life.refused) {
+                    let error = HostError::new(code::LIMIT, "the answer is too large; ask for less at once");
+                    return self.turn(life, &json!({ "t": "reply", "id": id, "error": error.to_json() })).await;
+                }
+                end
+            }
+            Internal::Timer(id) => {
+                life.timers.remove(&id);
+                self.run_turn(life, move |instance| instance.fire_timer(id)).await
+            }
+        }
+    }
+
+    async fn turn(&mut self, life: &mut Life, message: &Json) -> Option<End> {
+        let bytes = message.to_string().into_bytes();
+        self.run_turn(life, move |instance| instance.turn(&bytes)).await
+    }
+
+    /// Runs one turn on a blocking thread and handles what the script asked for.
+    async fn run_turn(
+        &mut self,
+        life: &mut Life,
+        turn: impl FnOnce(&mut Instance) -> Result<Vec<Outgoing>, SandboxError> + Send + 'static,
+    ) -> Option<End> {
+        let Some(mut instance) = life.instance.take() else {
+            return Some(End::Failed(HostError::internal("the sandbox instance is gone")));
+        };
+        let ran = tokio::task::spawn_blocking(move || {
+            let result = turn(&mut instance);
+            (instance, result)
+        })
+        .await;
+        let (instance, result) = match ran {
+            Ok(pair) => pair,
+            Err(join) => return Some(End::Failed(fault(&join))),
+        };
+        life.instance = Some(instance);
+        let outgoing = match result {
+            Ok(outgoing) => outgoing,
+            Err(SandboxError::MessageTooLarge) => {
+                life.refused = true;
+                Vec::new()
+            }
+            Err(error) => return Some(End::Failed(limit(&error))),
+        };
+        self.handle(life, outgoing)
+    }
+
+    fn handle(&self, life: &mut Life, outgoing: Vec<Outgoing>) -> Option<End> {
+        for item in outgoing {
+            match item {
+                Outgoing::Log { level, text } => self.log(level, &text),
+                Outgoing::Uncaught { message, stack } => {
+                    tracing::warn!(target: "plugin", solution = %self.program.name, %message, %stack, "uncaught error");
+                }
+                Outgoing::Timer { id, delay_ms } => {
+                    if life.timers.len() < MAX_TIMERS {
+                        let sender = life.internal.clone();
+                        let delay = Duration::from_millis(delay_ms);
+                        let task = tokio::spawn(async move {
+                            tokio::time::sleep(delay).await;
+                            let _ = sender.send(Internal::Timer(id));
+                        });
+                        life.timers.insert(id, task.abort_handle());
+                    }
+                }
+                Outgoing::ClearTimer { id } => {
+                    if let Some(timer) = life.timers.remove(&id) {
+                        timer.abort();
+                    }
+                }
+                Outgoing::Message(bytes) => match serde_json::from_slice::<Json>(&bytes) {
+                    Ok(message) => {
+                        if let Some(end) = self.message(life, &message) {
+                            return Some(end);
+                        }
+                    }
+                    Err(error) => tracing::warn!(solution = %self.program.name, %error, "the plugin sent no JSON"),
+                },
+            }
+        }
+        None
+    }
+
+    fn message(&self, life: &mut Life, message: &Json) -> Option<End> {
+        let id = message["id"].as_u64().unwrap_or_default();
+        match message["t"].as_str() {
+            Some("done") => {
+                let result = match message.get("error") {
+                    Some(error) => Err(script_error(error)),
+                    None => Ok(message["ok"].clone()),
+                };
+                let open = life.open.remove(&id)?;
+                if id == ON_START {
+                    if let Err(error) = result {
+                        return Some(End::Failed(HostError::new(
+                            code::PLUGIN_ERROR,
+                            format!("onStart failed: {}", error.message),
+                        )));
+                    }
+                    life.started = true;
+                    self.status.send_replace(Status::Running);
+                    self.host.changed();
+                } else if let Some(answer) = open.answer {
+                    let _ = answer.send(result);
+                }
+                None
+            }
+            Some("request") => {
+                self.request(life, id, message);
+                None
+            }
+            _ => {
+                tracing::warn!(solution = %self.program.name, "the plugin sent an unknown message");
+                None
+            }
+        }
+    }
+
+    /// Hands a request of the script to the host, with the callers on whose behalf it may be made.
+    fn request(&self, life: &mut Life, id: u64, message: &Json) {
+        let method = message["method"].as_str().unwrap_or_default().to_owned();
+        let params = message["params"].clone();
+        let causes: Vec<Cause> = life.open.values().filter_map(|open| open.cause.clone()).collect();
+        life.requests += 1;
+        let sender = life.internal.clone();
+        if life.requests > MAX_REQUESTS {
+            let error = HostError::new(code::LIMIT, format!("more than {MAX_REQUESTS} requests at once: await some first"));
+            let _ = sender.send(Internal::Reply { id, result: Err(error) });
+            return;
+        }
+        let (host, solution, cancel) = (self.host.clone(), self.program.solution, life.cancel.clone());
+        tokio::spawn(async move {
+            tokio::select! {
+                // The instance is gone: nobody waits for the answer. What was started durably goes on by itself.
+                () = cancel.cancelled() => {}
+                result = host.plugin_request(solution, &method, params, causes) => {
+                    let _ = sender.send(Internal::Reply { id, result });
+                }
+            }
+        });
+    }
+
+    fn log(&self, level: LogLevel, text: &str) {
+        let solution = self.program.name.as_str();
+        match level {
+            LogLevel::Error => tracing::error!(target: "plugin", solution, "{text:?}"),
+            LogLevel::Warn => tracing::warn!(target: "plugin", solution, "{text:?}"),
+            LogLevel::Info => tracing::info!(target: "plugin", solution, "{text:?}"),
+            LogLevel::Debug => tracing::debug!(target: "plugin", solution, "{text:?}"),
+        }
+    }
+}
+
+/// An error the script threw, as its caller sees it: its own words, capped.
+pub(super) fn script_error(error: &Json) -> HostError {
+    const LONGEST: usize = 2000;
+    let message: String = error["message"].as_str().unwrap_or("the plugin failed").chars().take(LONGEST).collect();
+    let number = error["code"].as_i64().and_then(|c| i32::try_from(c).ok()).unwrap_or(code::PLUGIN_ERROR);
+    if let Some(stack) = error["stack"].as_str().filter(|s| !s.is_empty()) {
+        tracing::debug!(target: "plugin", %message, stack, "the plugin threw");
+    }
+    HostError::new(number, message).with(crate::wire::untag(&error["data"]))
+}
+
+fn limit(error: &SandboxError) -> HostError {
+    HostError::new(code::PLUGIN_STOPPED, format!("the plugin was stopped: {error}"))
+}
+
+fn fault(error: &JoinError) -> HostError {
+    HostError::internal(format!("the sandbox thread failed: {error}"))
+}

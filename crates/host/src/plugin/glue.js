@@ -1,0 +1,278 @@
+// The host's side inside the sandbox. Evaluated before the script, with the raw `boundary`, which the script never
+// sees: it turns messages into the objects of the plugin API and back. Everything it needs later is captured here,
+// before any foreign line runs.
+"use strict";
+((boundary) => {
+  const { parse, stringify } = JSON;
+  const { freeze, create, keys, getPrototypeOf, defineProperty } = Object;
+  const { isArray } = Array;
+  const apply = Reflect.apply;
+  const ownKeys = Reflect.ownKeys;
+  const PromiseCtor = Promise;
+  const promiseThen = Promise.prototype.then;
+  const resolved = (value) => new PromiseCtor((yes) => yes(value));
+  const objectPrototype = Object.prototype;
+  const MapCtor = Map;
+  const mapGet = Map.prototype.get, mapSet = Map.prototype.set, mapDelete = Map.prototype.delete;
+  const ErrorCtor = Error, TypeErrorCtor = TypeError;
+  const BytesCtor = Uint8Array;
+  const bytesLength = Object.getOwnPropertyDescriptor(getPrototypeOf(Uint8Array.prototype), "length").get;
+  const toText = String, toBig = BigInt;
+  const slice = String.prototype.slice, startsWith = String.prototype.startsWith;
+  const parseHex = parseInt;
+  const HEX = freeze(Array.from({ length: 256 }, (_, i) => i.toString(16).padStart(2, "0")));
+  const MAX_DEPTH = 64;
+
+  // ---- values: JSON + BigInt + Uint8Array (crates/host/src/wire.rs is the other half) ----
+  const isBytes = (v) => {
+    try { apply(bytesLength, v, []); return v instanceof BytesCtor; } catch { return false; }
+  };
+  const toHex = (bytes) => {
+    let text = "0x";
+    const n = apply(bytesLength, bytes, []);
+    for (let i = 0; i < n; i++) text += HEX[bytes[i]];
+    return text;
+  };
+  const fromHex = (text) => {
+    const n = (text.length - 2) >> 1;
+    const bytes = new BytesCtor(n);
+    for (let i = 0; i < n; i++) bytes[i] = parseHex(apply(slice, text, [2 + 2 * i, 4 + 2 * i]), 16);
+    return bytes;
+  };
+  const bare = () => create(null);
+  const put = (object, key, value) =>
+    defineProperty(object, key, { value, writable: true, enumerable: true, configurable: true });
+  const encode = (value, depth = 0) => {
+    if (depth > MAX_DEPTH) throw new TypeErrorCtor("a value is nested deeper than " + MAX_DEPTH);
+    switch (typeof value) {
+      case "bigint": { const o = bare(); o.$n = toText(value); return o; }
+      case "string": case "boolean": return value;
+      case "number":
+        if (value !== value || value === Infinity || value === -Infinity) throw new TypeErrorCtor("NaN and Infinity cannot cross the boundary");
+        return value;
+      case "undefined": return null;
+      case "object": break;
+      default: throw new TypeErrorCtor("a " + typeof value + " cannot cross the boundary");
+    }
+    if (value === null) return null;
+    if (isBytes(value)) { const o = bare(); o.$b = toHex(value); return o; }
+    if (isArray(value)) {
+      const list = [];
+      const n = value.length;
+      for (let i = 0; i < n; i++) put(list, i, encode(value[i], depth + 1));
+      return list;
+    }
+    const object = bare();
+    const names = keys(value);
+    for (let i = 0; i < names.length; i++) {
+      const name = names[i];
+      const inner = value[name];
+      if (inner === undefined) continue;
+      const escaped = names.length === 1 && name[0] === "$" ? "$" + name : name;
+      put(object, escaped, encode(inner, depth + 1));
+    }
+    return object;
+  };
+  const decode = (value) => {
+    if (value === null || typeof value !== "object") return value;
+    if (isArray(value)) {
+      for (let i = 0; i < value.length; i++) put(value, i, decode(value[i]));
+      return value;
+    }
+    const names = keys(value);
+    if (names.length === 1 && names[0][0] === "$") {
+      const name = names[0];
+      if (name === "$n") return toBig(value.$n);
+      if (name === "$b") return fromHex(value.$b);
+      const object = {};
+      put(object, apply(slice, name, [1]), decode(value[name]));
+      return object;
+    }
+    const object = {};
+    for (let i = 0; i < names.length; i++) put(object, names[i], decode(value[names[i]]));
+    return object;
+  };
+  // Arrays made here may sit below a polluted prototype; a null toJSON on the way out keeps stringify honest.
+  const send = (message) => boundary.post(stringify(message, null));
+
+  // ---- errors ----
+  const describe = (error) => {
+    const out = bare();
+    out.code = -32011; out.message = "the plugin threw something that is no error"; out.data = null; out.stack = "";
+    try {
+      if (error !== null && typeof error === "object") {
+        const code = error.code, message = error.message, stack = error.stack, name = error.name;
+        if (typeof code === "number" && code === (code | 0)) out.code = code;
+        if (typeof message === "string") out.message = (typeof name === "string" && name !== "Error" && typeof code !== "number" ? name + ": " : "") + message;
+        if (typeof stack === "string") out.stack = stack;
+        if (error.data !== undefined) out.data = encode(error.data);
+      } else if (typeof error === "string") out.message = error;
+    } catch { /* a trap in a getter: the text above stays */ }
+    return out;
+  };
+  const toError = (plain) => {
+    const error = new ErrorCtor(plain.message);
+    error.code = plain.code;
+    if (plain.data !== null && plain.data !== undefined) error.data = decode(plain.data);
+    return error;
+  };
+
+  // ---- requests to the host ----
+  let nextId = 1;
+  const waiting = new MapCtor();
+  const request = (method, params) => new PromiseCtor((yes, no) => {
+    const message = bare();
+    message.t = "request"; message.id = nextId++; message.method = method; message.params = encode(params);
+    apply(mapSet, waiting, [message.id, { yes, no }]);
+    send(message);
+  });
+  const method = (name, ...names) => (...args) => {
+    const params = bare();
+    for (let i = 0; i < names.length; i++) if (args[i] !== undefined) params[names[i]] = args[i];
+    return request(name, params);
+  };
+  const host = (object) => freeze(Object.setPrototypeOf(object, null));
+
+  const wallet = host({
+    getAccount: method("wallet.getAccount", "index"),
+    getAccounts: method("wallet.getAccounts"),
+    signWithAccount: method("wallet.signWithAccount", "index", "payload"),
+    deposit: method("wallet.deposit", "call"),
+    withdraw: method("wallet.withdraw", "call"),
+    sign: method("wallet.sign", "payload"),
+    persist: method("wallet.persist", "key", "value"),
+    getFromLocalDb: method("wallet.getFromLocalDb", "key"),
+    deleteFromLocalDb: method("wallet.deleteFromLocalDb", "key"),
+    listLocalDb: method("wallet.listLocalDb", "prefix"),
+    batchLocalDb: method("wallet.batchLocalDb", "ops"),
+    getLayer2State: method("wallet.getLayer2State"),
+    updateLayer2State: method("wallet.updateLayer2State", "patch"),
+  });
+
+  const callHost = boundary.call;
+  const hostBytes = (data) => (isBytes(data) ? toHex(data) : data);
+  const sync = (name) => (...args) => {
+    const list = [];
+    for (let i = 0; i < args.length; i++) put(list, i, typeof args[i] === "object" && !isBytes(args[i]) ? encode(args[i]) : hostBytes(args[i]));
+    return decode(parse(callHost(name, stringify(list))));
+  };
+  // crypto.eth: curve and hash operations done by the host, synchronously.
+  const eth = host({
+    keccak256: sync("keccak256"),
+    sha256: sync("sha256"),
+    recover: sync("recover"),
+    verify: sync("verify"),
+    recoverBatch: sync("recoverBatch"),
+  });
+  defineProperty(globalThis.crypto, "eth", { value: eth, enumerable: true });
+
+  // ---- the plugin ----
+  let plugin = null;
+  let interfaceActions = null;
+  const connectionOf = (answer, url) => {
+    const id = answer.connection;
+    return host({
+      id, url,
+      send: (data) => request("network.send", { connection: id, data }),
+      close: () => request("network.close", { connection: id }),
+    });
+  };
+  const instantiate = (context) => {
+    const exported = boundary.script();
+    const layer1 = host({
+      networkId: context.layer1.networkId,
+      ownerAddress: context.layer1.ownerAddress,
+      contracts: context.layer1.contracts,
+      request: (call) => request("layer1.request", call),
+    });
+    const network = host({
+      urls: freeze(context.network.urls),
+      connect: (url) => apply(promiseThen, request("network.connect", { url }), [(answer) => connectionOf(answer, url)]),
+      fetch: (url, init) => request("network.fetch", { url, init: init ?? {} }),
+    });
+    const given = host({ wallet, layer1, network, solution: freeze(context.solution) });
+    let made;
+    if (typeof exported !== "function") throw new TypeErrorCtor("the script exports no class and no function: `export default class …` or `module.exports = class …`");
+    try { made = new exported(given); } catch (error) {
+      // A plain factory (an arrow function cannot be constructed).
+      if (error instanceof TypeErrorCtor && !exported.prototype) made = exported(given); else throw error;
+    }
+    if (made === null || typeof made !== "object") throw new TypeErrorCtor("the script's class or factory gave no object");
+    return made;
+  };
+  const readInterface = (made) => {
+    const declared = made.layer2Interface;
+    if (declared === null || typeof declared !== "object") throw new TypeErrorCtor("layer2Interface is missing");
+    interfaceActions = new MapCtor();
+    const actions = [];
+    const list = declared.actions ?? [];
+    for (let i = 0; i < list.length; i++) {
+      const action = list[i];
+      const { name, call, description, params, returns, readOnly, confirmation } = action;
+      if (typeof call !== "function") throw new TypeErrorCtor("layer2Interface.actions[" + i + "].call is no function");
+      apply(mapSet, interfaceActions, [name, { call, confirmation }]);
+      const plain = bare();
+      plain.name = name;
+      if (description !== undefined) plain.description = description;
+      plain.params = params ?? [];
+      plain.returns = returns ?? [];
+      plain.readOnly = readOnly === true;
+      plain.confirmation = typeof confirmation === "function";
+      put(actions, actions.length, plain);
+    }
+    const out = bare();
+    out.actions = actions;
+    out.state = declared.state ?? [];
+    return encode(out);
+  };
+
+  const finish = (id, work) => {
+    const ok = (value) => {
+      const message = bare();
+      message.t = "done"; message.id = id;
+      try { message.ok = encode(value); } catch (error) { return fail(error); }
+      send(message);
+    };
+    const fail = (error) => {
+      const message = bare();
+      message.t = "done"; message.id = id; message.error = describe(error);
+      send(message);
+    };
+    let result;
+    try { result = work(); } catch (error) { return fail(error); }
+    apply(promiseThen, resolved(result), [ok, fail]);
+  };
+
+  boundary.onMessage = (text) => {
+    const message = parse(text);
+    switch (message.t) {
+      case "start":
+        finish(message.id, () => {
+          plugin = instantiate(decode(message.context));
+          return readInterface(plugin);
+        });
+        return;
+      case "call":
+        finish(message.id, () => {
+          const action = apply(mapGet, interfaceActions, [message.action]);
+          if (!action) throw new ErrorCtor("there is no action " + message.action);
+          return apply(action.call, undefined, [decode(message.params), freeze(decode(message.context))]);
+        });
+        return;
+      case "hook":
+        finish(message.id, () => {
+          const hook = plugin[message.hook];
+          if (typeof hook !== "function") return null;
+          return apply(hook, plugin, [decode(message.arg)]);
+        });
+        return;
+      case "reply": {
+        const waiter = apply(mapGet, waiting, [message.id]);
+        if (!waiter) return;
+        apply(mapDelete, waiting, [message.id]);
+        if (message.error) waiter.no(toError(message.error)); else waiter.yes(decode(message.ok));
+        return;
+      }
+    }
+  };
+})(boundary);

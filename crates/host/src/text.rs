@@ -1,0 +1,55 @@
+//! Words and amounts for people.
+
+use alloy::primitives::U256;
+use alloy::primitives::utils::format_ether;
+
+/// `1.5 ETH (1500000000000000000 wei)`: never rounded.
+pub(crate) fn ether(wei: U256) -> String {
+    let text = format_ether(wei);
+    let short = text.trim_end_matches('0').trim_end_matches('.');
+    format!("{short} ETH ({wei} wei)")
+}
+
+/// Foreign words: quoted, capped, control and bidirectional characters made visible.
+pub(crate) fn quoted(text: &str) -> String {
+    const LONGEST: usize = 300;
+    let mut shown = String::with_capacity(text.len() + 2);
+    shown.push('“');
+    for (count, c) in text.chars().enumerate() {
+        if count == LONGEST {
+            shown.push('…');
+            break;
+        }
+        if c.is_control() || is_invisible(c) {
+            shown.push_str(&format!("⟨U+{:04X}⟩", u32::from(c)));
+        } else {
+            shown.push(c);
+        }
+    }
+    shown.push('”');
+    shown
+}
+
+/// Characters that change how others are read, or that nobody sees.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+        | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_exact() {
+        assert_eq!(ether(U256::from(1_500_000_000_000_000_000_u64)), "1.5 ETH (1500000000000000000 wei)");
+        assert_eq!(ether(U256::ZERO), "0 ETH (0 wei)");
+        assert_eq!(ether(U256::from(1)), "0.000000000000000001 ETH (1 wei)");
+    }
+
+    #[test]
+    fn row_22_hostile_text_is_made_visible() {
+        assert_eq!(quoted("a\u{202e}b\u{1b}[31m\n"), "“a⟨U+202E⟩b⟨U+001B⟩[31m⟨U+000A⟩”");
+        assert_eq!(quoted(&"x".repeat(1000)).chars().count(), 303);
+    }
+}

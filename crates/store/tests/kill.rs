@@ -1,0 +1,321 @@
+//! kill -9 at every write point of the store: what was acknowledged is there, what was not is not there in part, and
+//! going on leads to the same end.
+
+use std::collections::BTreeSet;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::Command;
+
+use entresol_durable::{KILL_AT, REGISTRY};
+use entresol_store::{
+    ApprovalState, CallState, Decision, JournalIntent, Network, NewApproval, NewCall, NewSolution, NewTransfer,
+    SolutionStatus, Store, Transaction, TransactionState, TransactionUpdate, TransferKind, TransferUpdate,
+};
+use serde_json::{Value, json};
+
+const KEY: [u8; 32] = [9; 32];
+
+/// Set in the process that is to be killed: the directory of its database.
+const VICTIM: &str = "ENTRESOL_STORE_KILL_TEST";
+
+/// `SIGKILL`.
+const KILLED: i32 = 9;
+
+/// One write, and how to see that it has happened.
+struct Step {
+    point: &'static str,
+    write: fn(&Store),
+    written: fn(&Store) -> bool,
+}
+
+const SOLUTION: i64 = 1;
+const APPROVAL: u64 = 1;
+
+fn approved(store: &Store, states: &[ApprovalState]) -> bool {
+    store.approval(APPROVAL).is_ok_and(|approval| states.contains(&approval.state))
+}
+
+fn solution() -> NewSolution {
+    let text = |text: &str| text.to_owned();
+    NewSolution {
+        name: text("payments"),
+        title: text("Payments"),
+        network: text("devnet"),
+        owner_index: 0,
+        gateway: None,
+        network_urls: vec![],
+        key_path: text("m/43'/60'/1775'/1'"),
+        package_name: text("payments"),
+        package_version: text("1.0.0"),
+        package_sha512: text("00"),
+        package_dir: text("packages/payments"),
+        from_block: 0,
+        interface_digest: text("0x00"),
+        interface: json!({}),
+        manifest: json!({}),
+    }
+}
+
+fn transaction() -> Transaction {
+    Transaction {
+        hash: "0x1".to_owned(),
+        chain_id: 1,
+        from: "0x2".to_owned(),
+        nonce: 0,
+        raw: "0x02".to_owned(),
+        approval_id: Some(APPROVAL),
+        solution: Some(SOLUTION),
+        purpose: "deposit".to_owned(),
+        state: TransactionState::Stored,
+        block_number: None,
+        block_hash: None,
+        success: None,
+        gas_used: None,
+        effective_gas_price: None,
+        failure: None,
+        created_at: 1,
+        updated_at: 1,
+    }
+}
+
+fn call() -> NewCall {
+    NewCall {
+        caller: "app".to_owned(),
+        call_id: "1".to_owned(),
+        solution: SOLUTION,
+        action: "pay".to_owned(),
+        digest: "0x".to_owned(),
+    }
+}
+
+/// A short life of a wallet in which every write point is reached once, in this order.
+const LIFE: &[Step] = &[
+    Step {
+        point: "store.network.put",
+        write: |store| {
+            let network =
+                Network { name: "devnet".to_owned(), chain_id: 1, rpc_urls: vec![], confirmations: 1 };
+            store.put_network(&network).expect("stored");
+        },
+        written: |store| store.network("devnet").expect("read").is_some(),
+    },
+    Step {
+        point: "store.meta.put",
+        write: |store| store.put_meta("owners", &json!([0])).expect("stored"),
+        written: |store| store.meta("owners").expect("read").is_some(),
+    },
+    Step {
+        point: "store.solution.install",
+        write: |store| {
+            store.install(&solution(), &["\"keys\"".to_owned()], None, 1).expect("installed");
+        },
+        written: |store| {
+            let solution = store.solution(SOLUTION).expect("read").is_some();
+            let granted = store.active_grants(SOLUTION).expect("read").contains(&"\"keys\"".to_owned());
+            assert_eq!(solution, granted, "all of it or nothing of it");
+            solution
+        },
+    },
+    Step {
+        point: "store.grant.set",
+        write: |store| store.add_grant(SOLUTION, "\"more\"", 2).expect("granted"),
+        written: |store| store.active_grants(SOLUTION).expect("read").contains(&"\"more\"".to_owned()),
+    },
+    Step {
+        point: "store.account.hand_out",
+        write: |store| assert_eq!(store.next_account_index(SOLUTION, 2).expect("an index"), 0),
+        written: |store| store.account_indices(SOLUTION).expect("read") == [0],
+    },
+    Step {
+        point: "store.approval.create",
+        write: |store| {
+            let new = NewApproval {
+                kind: "transaction".to_owned(),
+                requester: Value::Null,
+                request_key: Some("deposit-1".to_owned()),
+                solution: Some(SOLUTION),
+                cause: Value::Null,
+                intent: json!({}),
+                digest: "0xaa".to_owned(),
+                shown: Value::Null,
+                created_at: 3,
+                expires_at: 100,
+            };
+            assert_eq!(store.create_approval(&new).expect("stored").id, APPROVAL);
+        },
+        written: |store| store.approval(APPROVAL).is_ok(),
+    },
+    Step {
+        point: "store.approval.decide",
+        write: |store| {
+            store.decide_approval(APPROVAL, "0xaa", Decision::Approve, "user", 4).expect("decided");
+        },
+        written: |store| approved(store, &[ApprovalState::Approved, ApprovalState::Done]),
+    },
+    Step {
+        point: "store.journal.intent",
+        write: |store| {
+            let intent = JournalIntent {
+                solution: Some(SOLUTION),
+                actor: "user".to_owned(),
+                action: "deposit".to_owned(),
+                resource: "gateway".to_owned(),
+                detail: Value::Null,
+            };
+            assert_eq!(store.journal_intent(&intent, 5).expect("noted"), 1);
+        },
+        written: |store| store.journal(9, None).expect("read").len() == 1,
+    },
+    Step {
+        point: "store.transaction.insert",
+        write: |store| store.insert_transaction(&transaction()).expect("stored"),
+        written: |store| store.transaction_by_approval(APPROVAL).expect("read").is_some(),
+    },
+    Step {
+        point: "store.transfer.create",
+        write: |store| {
+            let new = NewTransfer {
+                solution: SOLUTION,
+                kind: TransferKind::Deposit,
+                amount: "1".to_owned(),
+                asset: "ETH".to_owned(),
+                stage: "sent".to_owned(),
+                stages: json!(["sent", "settled"]),
+                approval_id: Some(APPROVAL),
+                tx_hash: None,
+                detail: Value::Null,
+            };
+            store.create_transfer(&new, 6).expect("stored");
+        },
+        written: |store| store.transfer_by_approval(APPROVAL).expect("read").is_some(),
+    },
+    Step {
+        point: "store.transaction.update",
+        write: |store| {
+            let update = TransactionUpdate::state(TransactionState::Confirmed);
+            store.update_transaction("0x1", &update, 7).expect("updated");
+        },
+        written: |store| {
+            let transaction = store.transaction("0x1").expect("read");
+            transaction.is_some_and(|transaction| transaction.state == TransactionState::Confirmed)
+        },
+    },
+    Step {
+        point: "store.transfer.update",
+        write: |store| {
+            let update = TransferUpdate { stage: Some("settled".to_owned()), ..TransferUpdate::default() };
+            store.update_transfer(1, &update, 8).expect("updated");
+        },
+        written: |store| store.transfer(1).is_ok_and(|transfer| transfer.stage == "settled"),
+    },
+    Step {
+        point: "store.approval.finish",
+        write: |store| {
+            store.finish_approval(APPROVAL, Ok(&json!({ "hash": "0x1" }))).expect("finished");
+        },
+        written: |store| approved(store, &[ApprovalState::Done]),
+    },
+    Step {
+        point: "store.journal.outcome",
+        write: |store| store.journal_outcome(1, &json!("done"), 9).expect("noted"),
+        written: |store| store.journal(9, None).expect("read").iter().any(|entry| entry.result.is_some()),
+    },
+    Step {
+        point: "store.call.begin",
+        write: |store| assert_eq!(store.begin_call(&call(), 10).expect("begun"), CallState::New),
+        written: call_is_known,
+    },
+    Step {
+        point: "store.kv.write",
+        write: |store| store.kv_put(SOLUTION, "key", b"value", 100).expect("stored"),
+        written: |store| {
+            let used = store.kv_used(SOLUTION).expect("read");
+            let value = store.kv_get(SOLUTION, "key").expect("read");
+            assert_eq!(used, if value.is_some() { 8 } else { 0 }, "the entry and the count belong together");
+            value.is_some()
+        },
+    },
+    Step {
+        point: "store.layer2_state.put",
+        write: |store| store.put_layer2_state(SOLUTION, &json!({ "balance": "1" }), 11).expect("stored"),
+        written: |store| store.layer2_state(SOLUTION).expect("read").is_some(),
+    },
+    Step {
+        point: "store.call.finish",
+        write: |store| store.finish_call("app", "1", &json!("ok"), 12).expect("finished"),
+        written: |store| {
+            call_is_known(store)
+                && matches!(store.begin_call(&call(), 12), Ok(CallState::Finished { result }) if result == "ok")
+        },
+    },
+    Step {
+        point: "store.cursor.put",
+        write: |store| store.put_cursor(SOLUTION, &json!({ "number": 5 })).expect("stored"),
+        written: |store| store.cursor(SOLUTION).expect("read").is_some(),
+    },
+    Step {
+        point: "store.solution.status",
+        write: |store| store.set_solution_status(SOLUTION, SolutionStatus::Removed).expect("removed"),
+        written: |store| {
+            let solution = store.solution(SOLUTION).expect("read");
+            solution.is_some_and(|solution| solution.status == SolutionStatus::Removed)
+        },
+    },
+];
+
+/// A call with the same id and other parameters is refused only when the id is known, and begins nothing then. When it
+/// is not known the probe is rolled back by asking for a solution that does not exist.
+fn call_is_known(store: &Store) -> bool {
+    let probe = NewCall { solution: -1, ..call() };
+    matches!(store.begin_call(&probe, 10), Err(entresol_store::StoreError::CallIdReused { .. }))
+}
+
+fn open(directory: &Path) -> Store {
+    Store::open(&directory.join("wallet.db"), &KEY).expect("the database opens")
+}
+
+fn live(store: &Store) {
+    LIFE.iter().filter(|step| !(step.written)(store)).for_each(|step| (step.write)(store));
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_at_any_write_point() {
+    if let Some(directory) = std::env::var_os(VICTIM) {
+        live(&open(Path::new(&directory)));
+        return;
+    }
+    let registered: BTreeSet<_> =
+        REGISTRY.iter().map(|point| point.name).filter(|name| name.starts_with("store.")).collect();
+    let mut covered: BTreeSet<_> = LIFE.iter().map(|step| step.point).collect();
+    covered.insert("store.schema.migrate");
+    assert_eq!(covered, registered, "every write point of the store has its step");
+
+    for point in registered {
+        for moment in ["before", "after"] {
+            kill_and_go_on(point, moment);
+        }
+    }
+}
+
+fn kill_and_go_on(point: &str, moment: &str) {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let status = Command::new(std::env::current_exe().expect("this program"))
+        .args(["--exact", "nothing_acknowledged_is_lost_at_any_write_point", "--nocapture"])
+        .env(VICTIM, directory.path())
+        .env(KILL_AT, format!("{point}:{moment}"))
+        .output()
+        .expect("a child process")
+        .status;
+    assert_eq!(status.signal(), Some(KILLED), "{point}:{moment} was not reached: {status}");
+
+    let store = open(directory.path());
+    let written = LIFE.iter().take_while(|step| (step.written)(&store)).count();
+    let reached = LIFE.iter().position(|step| step.point == point);
+    let expect = reached.map_or(0, |index| index + usize::from(moment == "after"));
+    assert_eq!(written, expect, "{point}:{moment}: so many steps are there");
+    let rest = LIFE.iter().skip(written).filter(|step| (step.written)(&store)).count();
+    assert_eq!(rest, 0, "{point}:{moment}: nothing of the later steps is there");
+
+    live(&store);
+    assert!(LIFE.iter().all(|step| (step.written)(&store)), "{point}:{moment}: the same end");
+}
