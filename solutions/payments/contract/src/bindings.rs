@@ -205,7 +205,7 @@ sol! {
         function lockedBalance(address account) external view returns (uint256);
         function bondBalance() external view returns (uint256);
         function rewards(uint256 reward) external view returns (address challenger, uint256 id, uint256 amount, bool paid);
-        function rewardCount() external view returns (uint256);
+        function rewardCount() external view returns (uint64);
         function halted() external view returns (bool);
         function supportsInterface(bytes4 interfaceId) external pure returns (bool);
     }

@@ -25,3 +25,6 @@ pub const KIND_DEPOSIT: u8 = 1;
 pub const KIND_FORCED_EXIT: u8 = 2;
 /// Inbox item kind: a signed `Withdraw` posted with `requestWithdrawPayment`.
 pub const KIND_POSTED_WITHDRAW: u8 = 3;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,13 @@
+//! `PaymentsGateway` on a real anvil, with the Rust protocol as the model beside it. One anvil a test.
+
+mod batches;
+mod bond;
+mod chain;
+mod claims;
+mod code;
+mod deploy;
+mod fraud;
+mod gas;
+mod halt;
+mod inbox;
+mod world;
