@@ -267,12 +267,13 @@ impl Chain {
 
     /// The earliest standing batch that is not what it claims.
     pub(crate) fn fault(&self) -> Option<&StandingBatch> {
-        self.standing.iter().find(|batch| !batch.verdict.is_true())
+        self.batch_at(self.verified_id() + 1)
     }
 
     /// Id of the newest batch up to which everything was replayed and found true.
     pub(crate) fn verified_id(&self) -> u64 {
-        self.fault().map_or(self.standing.len() as u64, |batch| batch.event.id - 1)
+        // Nothing that stands on an untrue batch is ever judged true.
+        self.standing.partition_point(|batch| batch.verdict.is_true()) as u64
     }
 
     /// State after a batch; `None` where it does not stand or is not true. Batch 0 is genesis.
@@ -363,5 +364,7 @@ pub(crate) fn accounts_of(outcome: &Outcome) -> BTreeSet<Address> {
     }
 }
 
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

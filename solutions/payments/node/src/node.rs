@@ -6,7 +6,7 @@ use std::time::Duration;
 use payments_protocol::Domain;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::args::{FinalAt, NodeArgs, Role};
@@ -127,18 +127,17 @@ impl Node {
 
     /// Waits until the node ends by itself, which is always an error, or until `quit` resolves.
     pub(crate) async fn until(mut self, quit: impl Future<Output = ()>) -> Result<(), NodeError> {
-        tokio::select! {
-            () = quit => {}
-            _ = self.tasks.join_next() => {}
-        }
-        self.stop().await
+        let early = tokio::select! {
+            () = quit => Ok(()),
+            task = self.tasks.join_next() => task.map_or(Ok(()), finished),
+        };
+        self.stop().await.and(early)
     }
 
     async fn ended(mut self) -> Result<(), NodeError> {
         let mut outcome = Ok(());
         while let Some(task) = self.tasks.join_next().await {
-            let task = task.unwrap_or_else(|error| Err(NodeError::Broken(format!("a task of the node failed: {error}"))));
-            outcome = outcome.and(task);
+            outcome = outcome.and(finished(task));
         }
         self.core.stop().await;
         match self.core_end.await {
@@ -146,6 +145,10 @@ impl Node {
             Err(_) => outcome.and(Err(NodeError::Broken("the core ended without a word".to_owned()))),
         }
     }
+}
+
+fn finished(task: Result<Result<(), NodeError>, JoinError>) -> Result<(), NodeError> {
+    task.unwrap_or_else(|error| Err(NodeError::Broken(format!("a task of the node failed: {error}"))))
 }
 
 /// Resolves at SIGTERM or SIGINT.

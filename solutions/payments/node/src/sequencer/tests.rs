@@ -1,1 +1,163 @@
+use payments_protocol::SignedMessage;
+
 use super::*;
+use crate::chain::testing::{Layer1, OPERATOR, User, item_log};
+
+fn key() -> NodeKey {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("key");
+    std::fs::write(&path, "11".repeat(32)).expect("written");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("set");
+    NodeKey::read(&path).expect("a key")
+}
+
+struct Operator {
+    layer1: Layer1,
+    sequencer: Sequencer,
+    key: NodeKey,
+}
+
+impl Operator {
+    /// Alice has 100 wei.
+    fn new(alice: &User) -> Self {
+        let mut layer1 = Layer1::new();
+        layer1.mine(Vec::new());
+        layer1.deposit(alice.address, 100);
+        let mut operator = Self { layer1, sequencer: Sequencer::new(Vec::new()), key: key() };
+        operator.post();
+        operator
+    }
+
+    fn refresh(&mut self, rolled_back: bool) {
+        self.sequencer.refresh(&self.layer1.chain, rolled_back);
+    }
+
+    fn plan(&self) -> Option<Plan> {
+        let confirmed = self.layer1.chain.inbox.len();
+        self.sequencer.plan(&self.layer1.chain, OPERATOR, confirmed).expect("a plan can be built")
+    }
+
+    /// Posts the next batch; gives its records and inbox end.
+    fn post(&mut self) -> (usize, u64) {
+        let Plan { batch, .. } = self.plan().expect("something waits");
+        self.layer1.submit(&batch);
+        self.refresh(false);
+        (batch.records.len() / Record::LENGTH, batch.inbox_end)
+    }
+
+    fn promise(&mut self, message: &SignedMessage) -> Result<Promise, RpcError> {
+        self.sequencer.promise(&self.layer1.chain, &self.key, message, 1)
+    }
+
+    fn pay(&mut self, from: &User, to: &User, value: u128) -> SignedMessage {
+        let message = from.pay(&self.sequencer.soft_leaf(from.address), to.address, value);
+        assert!(matches!(self.promise(&message), Ok(Promise::New(_))));
+        message
+    }
+}
+
+#[test]
+fn promises_are_posted_in_their_order_and_chained() {
+    let (alice, bob) = (User::new(1), User::new(2));
+    let mut operator = Operator::new(&alice);
+    operator.pay(&alice, &bob, 30);
+    // Bob spends what is only promised to him.
+    operator.pay(&bob, &alice, 20);
+    operator.pay(&alice, &bob, 90);
+    let receipts: Vec<_> = operator.sequencer.log.iter().map(LoggedMessage::receipt).collect();
+    assert!(receipts.windows(2).all(|pair| pair[1].previous_receipt == pair[0].hash()));
+    assert_eq!(operator.post(), (3, 1));
+    assert_eq!((operator.sequencer.pending_count(), operator.layer1.chain.leaf(bob.address).balance), (0, 100));
+    assert!(operator.plan().is_none(), "nothing waits, so no batch");
+}
+
+#[test]
+fn the_same_message_gets_the_same_receipt_and_no_second_effect() {
+    let (alice, bob) = (User::new(1), User::new(2));
+    let mut operator = Operator::new(&alice);
+    let message = operator.pay(&alice, &bob, 30);
+    let Ok(Promise::Again(again)) = operator.promise(&message) else { panic!("promised before") };
+    assert_eq!(again.sequence, 0);
+    assert_eq!((operator.sequencer.receipts(), operator.sequencer.soft_leaf(bob.address).balance), (1, 30));
+}
+
+#[test]
+fn a_batch_that_falls_puts_its_messages_back_in_order() {
+    let (alice, bob) = (User::new(1), User::new(2));
+    let mut operator = Operator::new(&alice);
+    operator.pay(&alice, &bob, 30);
+    operator.pay(&bob, &alice, 10);
+    operator.post();
+    operator.pay(&alice, &bob, 5);
+    operator.layer1.contested(2);
+    operator.refresh(true);
+    assert_eq!(operator.sequencer.pending_count(), 3);
+    assert_eq!(operator.post(), (3, 1));
+    assert_eq!(operator.layer1.chain.leaf(bob.address).balance, 25);
+}
+
+#[test]
+fn nothing_is_built_on_a_false_batch() {
+    let (alice, bob) = (User::new(1), User::new(2));
+    let mut operator = Operator::new(&alice);
+    operator.pay(&alice, &bob, 30);
+    let mut batch = operator.plan().expect("a payment waits").batch;
+    batch.roots[0].0[0] ^= 1;
+    operator.layer1.submit(&batch);
+    operator.refresh(false);
+    assert!(operator.plan().is_none());
+    assert_eq!(operator.sequencer.pending_count(), 1, "the promise still holds");
+    operator.layer1.contested(2);
+    operator.refresh(true);
+    assert_eq!(operator.post(), (1, 1));
+}
+
+#[test]
+fn promises_come_before_a_forced_exit_of_the_same_account_and_none_are_made_after() {
+    let (alice, bob) = (User::new(1), User::new(2));
+    let mut operator = Operator::new(&alice);
+    let deposit = operator.layer1.item(ItemKind::Deposit, bob.address, 7);
+    operator.layer1.mine(vec![item_log(&deposit)]);
+    operator.pay(&alice, &bob, 30);
+    let exit = operator.layer1.item(ItemKind::ForcedExit, alice.address, 0);
+    operator.layer1.mine(vec![item_log(&exit)]);
+    operator.refresh(false);
+
+    let late = alice.pay(&operator.sequencer.soft_leaf(alice.address), bob.address, 1);
+    assert_eq!(operator.promise(&late).expect_err("an exit waits").code, code::EXIT_PENDING);
+    assert_eq!(operator.post(), (1, 2), "bob's deposit and alice's promise, not yet her exit");
+    assert_eq!(operator.post(), (0, 3), "then the exit");
+    let leaf = operator.layer1.chain.leaf(alice.address);
+    assert_eq!((leaf.balance, leaf.withdrawn, leaf.nonce), (0, 70, 2));
+    assert_eq!(operator.layer1.chain.leaf(bob.address).balance, 37);
+}
+
+#[test]
+fn a_promise_whose_money_was_reorganised_away_waits_and_comes_back() {
+    let (alice, bob) = (User::new(1), User::new(2));
+    let mut operator = Operator::new(&alice);
+    operator.pay(&alice, &bob, 30);
+    operator.layer1.reorganise(2);
+    operator.refresh(true);
+    assert!(operator.plan().is_none(), "without the deposit the payment would have no effect");
+    assert_eq!(operator.sequencer.pending_count(), 1);
+    operator.layer1.deposit(alice.address, 100);
+    operator.refresh(false);
+    assert_eq!(operator.post(), (1, 1));
+    assert_eq!(operator.layer1.chain.leaf(bob.address).balance, 30);
+}
+
+#[test]
+fn a_full_batch_leaves_the_rest_for_the_next() {
+    let (alice, bob) = (User::new(1), User::new(2));
+    let mut operator = Operator::new(&alice);
+    for _ in 0..MAX_CHUNKS * MAX_CHUNK + 1 {
+        operator.pay(&alice, &bob, 0);
+    }
+    assert!(operator.sequencer.is_full());
+    let Plan { batch, accumulator } = operator.plan().expect("full");
+    assert!(batch.submission(accumulator).encode().len() <= MAX_SUBMISSION);
+    assert_eq!(operator.post(), (MAX_CHUNKS * MAX_CHUNK, 1));
+    assert_eq!(operator.post(), (1, 1));
+}

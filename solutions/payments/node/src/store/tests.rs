@@ -1,1 +1,131 @@
 use super::*;
+use crate::layer1::GatewayLog;
+
+fn open(dir: &tempfile::TempDir) -> SqliteStore {
+    SqliteStore::open(dir.path()).expect("a store")
+}
+
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a folder")
+}
+
+fn logged(sequence: u64) -> LoggedMessage {
+    LoggedMessage {
+        sequence,
+        id: B256::with_last_byte(sequence.to_le_bytes()[0]),
+        record: Record {
+            kind: 1,
+            from: Address::repeat_byte(1),
+            to: Address::repeat_byte(2),
+            value: 5,
+            fee_gwei: 6,
+            signature: Signature { r: B256::repeat_byte(3), s: B256::repeat_byte(4), v: 28 },
+        },
+        nonce: sequence,
+        prev: B256::repeat_byte(5),
+        time: 7,
+        previous_receipt: B256::repeat_byte(6),
+        receipt_signature: Signature { r: B256::repeat_byte(7), s: B256::repeat_byte(8), v: 27 },
+    }
+}
+
+fn block(number: u64, fork: u8, logs: usize) -> StepBlock {
+    let hash = B256::from([&[fork; 24][..], &number.to_be_bytes()].concat().try_into().unwrap_or([0; 32]));
+    let block = BlockRef { number, hash, parent: B256::repeat_byte(9), timestamp: 1_000 + number };
+    let log = |index: usize| GatewayLog {
+        block_number: number,
+        block_hash: hash,
+        log_index: index as u64,
+        transaction: B256::repeat_byte(fork),
+        topics: vec![B256::repeat_byte(1), B256::repeat_byte(2)],
+        data: Bytes::from_static(b"data"),
+        input: (index == 0).then(|| Bytes::from_static(b"input")),
+    };
+    StepBlock { block, logs: (0..logs).map(log).collect() }
+}
+
+fn shown(store: &mut SqliteStore) -> Vec<(u64, B256, Vec<GatewayLog>)> {
+    let blocks = store.blocks().expect("readable");
+    blocks.into_iter().map(|step| (step.block.number, step.block.hash, step.logs)).collect()
+}
+
+#[test]
+fn the_message_log_reads_back_as_written_and_cannot_be_changed() {
+    let dir = folder();
+    let log = [logged(0), logged(1)];
+    let mut store = open(&dir);
+    store.append_messages(&log).expect("written");
+    assert!(store.append_messages(&[logged(1)]).is_err(), "a sequence number is given once");
+    drop(store);
+    assert_eq!(open(&dir).messages().expect("readable"), log);
+    let raw = rusqlite::Connection::open(dir.path().join("node.sqlite")).expect("the file");
+    assert!(raw.execute("DELETE FROM messages", []).is_err());
+    assert!(raw.execute("UPDATE messages SET time = 0", []).is_err());
+}
+
+#[test]
+fn a_group_of_messages_is_written_whole_or_not_at_all() {
+    let dir = folder();
+    let mut store = open(&dir);
+    assert!(store.append_messages(&[logged(0), logged(0)]).is_err());
+    assert_eq!(store.messages().expect("readable"), []);
+}
+
+#[test]
+fn blocks_are_forgotten_from_the_fork_on_with_their_logs() {
+    let dir = folder();
+    let mut store = open(&dir);
+    let old: Vec<_> = (1..=4).map(|number| block(number, 1, 2)).collect();
+    store.apply_blocks(None, &old).expect("written");
+    store.apply_blocks(Some(3), &[block(3, 2, 1)]).expect("written");
+    let expected: Vec<_> = [block(1, 1, 2), block(2, 1, 2), block(3, 2, 1)]
+        .into_iter()
+        .map(|step| (step.block.number, step.block.hash, step.logs))
+        .collect();
+    assert_eq!(shown(&mut store), expected);
+}
+
+#[test]
+fn old_blocks_without_events_are_dropped_and_the_tail_stays_gapless() {
+    let dir = folder();
+    let mut store = open(&dir);
+    let blocks: Vec<_> = (0..600).map(|number| block(number, 1, usize::from(number == 10))).collect();
+    for step in blocks.chunks(64) {
+        store.apply_blocks(None, step).expect("written");
+    }
+    let kept = store.blocks().expect("readable");
+    assert_eq!(kept[0].block.number, 10);
+    let tail = tail_of(&kept);
+    assert_eq!((tail[0].number, tail[tail.len() - 1].number), (599 - 256, 599));
+}
+
+#[test]
+fn a_store_belongs_to_one_gateway_and_says_so() {
+    let dir = folder();
+    let mine = Identity { chain_id: 1, gateway: Address::repeat_byte(1), role: "operator".to_owned(), from_block: 0 };
+    let mut store = open(&dir);
+    store.claim(&mine).expect("empty");
+    store.claim(&mine).expect("the same again");
+    let other = Identity { gateway: Address::repeat_byte(2), ..mine };
+    let error = store.claim(&other).expect_err("another gateway").to_string();
+    assert!(error.contains("--data-dir"), "{error}");
+}
+
+#[test]
+fn transactions_keep_their_state() {
+    let dir = folder();
+    let mut store = open(&dir);
+    let mut outgoing = OutgoingTransaction {
+        hash: B256::repeat_byte(1),
+        nonce: 3,
+        purpose: Purpose::Batch(9),
+        raw: Bytes::from_static(b"raw"),
+        state: TransactionState::Open,
+    };
+    store.put_transaction(&outgoing).expect("written");
+    for state in [TransactionState::Done { block: 5 }, TransactionState::Open, TransactionState::Reverted { block: 6 }, TransactionState::Replaced] {
+        store.set_transaction(outgoing.hash, state).expect("written");
+        outgoing.state = state;
+        assert_eq!(store.transactions().expect("readable"), [outgoing.clone()]);
+    }
+}

@@ -1,0 +1,41 @@
+//! The node as a process of its own, for tests that kill it. `entresol node payments` is the same with a better coat.
+
+use clap::Parser;
+use payments_node::NodeArgs;
+
+#[derive(Parser)]
+struct Command {
+    #[command(flatten)]
+    node: NodeArgs,
+}
+
+fn main() -> std::process::ExitCode {
+    let Command { node } = Command::parse();
+    let outcome = tokio::runtime::Runtime::new().map_err(|error| error.to_string()).and_then(|runtime| {
+        runtime
+            .block_on(payments_node::run(node, |ready| announce(&serde_json::json!(ready).to_string())))
+            .map_err(|error| chain(&error))
+    });
+    match outcome {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(text) => {
+            announce(&serde_json::json!({ "error": text }).to_string());
+            std::process::ExitCode::FAILURE
+        }
+    }
+}
+
+#[allow(clippy::print_stdout, reason = "this is the program's edge; its line is what the tests wait for")]
+fn announce(line: &str) {
+    println!("{line}");
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text = format!("{text}: {inner}");
+        source = inner.source();
+    }
+    text
+}

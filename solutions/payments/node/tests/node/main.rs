@@ -1,0 +1,9 @@
+//! The node against a real layer 1: anvil, the real contract, real processes, a real database.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod operator;
+mod replica;
+mod restarts;
+mod rollback;
+mod world;

@@ -1,0 +1,130 @@
+//! kill -9 at every write point of the node: nothing acknowledged is lost, nothing is done twice.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use entresol_durable::{Process, REGISTRY};
+use payments_node::NodeArgs;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+use crate::world::{Client, ETHER, User, World, message_of, start};
+
+/// The example beside this test's own executable.
+fn program() -> PathBuf {
+    let test = std::env::current_exe().expect("an executable");
+    test.ancestors().nth(2).expect("target/PROFILE/deps/test").join("examples/payments-node")
+}
+
+/// A node in a process of its own; `None` when it died before it answered.
+async fn spawn(world: &World, args: &NodeArgs, kill_at: Option<&str>) -> (Child, Option<Client>) {
+    let mut command = Command::new(program());
+    command
+        .args(["--role", "operator", "--rpc", world.rpc.as_str(), "--gateway", &world.gateway.to_string()])
+        .args(["--poll-ms", "20", "--batch-age-ms", "50", "--keep-bond", &args.keep_bond.to_string()])
+        .arg("--data-dir")
+        .arg(&args.data_dir)
+        .arg("--operator-key-file")
+        .arg(args.operator_key_file.as_ref().expect("an operator"))
+        .stdout(Stdio::piped())
+        .kill_on_drop(true);
+    if let Some(kill_at) = kill_at {
+        command.env(entresol_durable::KILL_AT, kill_at);
+    }
+    let mut child = command.spawn().expect("the example is built with the tests");
+    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+    let line = lines.next_line().await.expect("readable");
+    let client = line.map(|line| {
+        let ready: Value = serde_json::from_str(&line).expect("one line of JSON");
+        let address = ready["listening"].as_str().unwrap_or_else(|| panic!("it did not start: {line}"));
+        Client::new(address.replace("ws://", "http://").parse().expect("an address"))
+    });
+    (child, client)
+}
+
+/// Deposit, then one payment after another, until the node dies. Gives the receipts that were handed out.
+async fn until_it_dies(world: &World, child: &mut Child, client: Option<Client>, payer: &User, to: &User) -> Vec<Value> {
+    let mut receipts = Vec::new();
+    let Some(client) = client else {
+        child.wait().await.expect("it died");
+        return receipts;
+    };
+    for _ in 0..200 {
+        if child.try_wait().expect("a child").is_some() {
+            return receipts;
+        }
+        let account = client.try_call("l2_getAccount", json!([payer.address])).await;
+        let Ok(account) = account else { continue };
+        if account["pending"]["balance"] == "0" {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            continue;
+        }
+        let leaf = serde_json::from_value(account["pending"].clone()).expect("a leaf");
+        let message = payments_protocol::Message::payment(payer.address, &leaf, to.address, 1, 0);
+        if let Ok(receipt) = client.try_call("l2_sendMessage", json!([payer.sign(world, message)])).await {
+            receipts.push(receipt);
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    panic!("the node was never killed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_acknowledged_is_lost_at_any_write_point() {
+    let points: Vec<_> = REGISTRY.iter().filter(|point| point.process == Process::Node).collect();
+    let mut killed = 0;
+    for point in &points {
+        for moment in ["before", "after"] {
+            let world = World::new().await;
+            let args = world.operator_args();
+            let (alice, bob) = (User::new(1), User::new(2));
+            world.deposit(alice.address, ETHER).await;
+            let kill_at = format!("{}:{moment}", point.name);
+            let (mut child, client) = spawn(&world, &args, Some(&kill_at)).await;
+            let receipts = until_it_dies(&world, &mut child, client, &alice, &bob).await;
+            use std::os::unix::process::ExitStatusExt;
+            let status = child.wait().await.expect("it died");
+            assert_eq!(status.signal(), Some(9), "{kill_at}");
+
+            let (node, client) = start(args).await;
+            for receipt in &receipts {
+                let told = client
+                    .until("l2_getMessage", json!([message_of(receipt)]), "a receipted message takes effect", |m| m["effective"] == true)
+                    .await;
+                assert_eq!(told["receipt"], *receipt, "{kill_at}: the same receipt after the restart");
+            }
+            client.until_balance(alice.address, ETHER - client_total(&client, &bob).await).await;
+            let status = client.until_status("nothing waits", |s| s["pending"] == "0" && s["inbox"]["consumed"] == "1").await;
+            assert!(status["fault"].is_null(), "{kill_at}: {status}");
+            node.stop().await.expect("a clean stop");
+            killed += 1;
+        }
+    }
+    assert_eq!(killed, 2 * points.len(), "{killed}/{} moments", 2 * points.len());
+}
+
+async fn client_total(client: &Client, user: &User) -> u128 {
+    let status = client.until_status("nothing waits", |s| s["pending"] == "0" && s["inbox"]["consumed"] == "1").await;
+    assert!(status["fault"].is_null());
+    client.account(user.address).await["balance"].as_str().expect("a quantity").parse().expect("a quantity")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_keeps_receipts_and_accounts() {
+    let world = World::new().await;
+    let (node, client) = start(world.operator_args()).await;
+    let (alice, bob) = (User::new(1), User::new(2));
+    world.deposit(alice.address, ETHER).await;
+    client.until_balance(alice.address, ETHER).await;
+    let receipt = alice.pay(&world, &client, bob.address, 9).await;
+    node.stop().await.expect("a clean stop");
+
+    let (node, client) = start(world.operator_args()).await;
+    let told = client.call("l2_getMessage", json!([message_of(&receipt)])).await;
+    assert_eq!(told["receipt"], receipt);
+    client.until_balance(bob.address, 9).await;
+    let next = bob.pay(&world, &client, alice.address, 1).await;
+    assert_eq!(next["sequence"], "1", "the chain of receipts goes on: {next}");
+    node.stop().await.expect("a clean stop");
+}

@@ -1,0 +1,258 @@
+//! anvil with a gateway on it, layer-2 accounts, and a client of the node.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use alloy::primitives::{Address, B256, Bytes, U256, address};
+use alloy::sol_types::SolCall;
+use payments_contract::{Deployment, PaymentsGateway, creation_code};
+use payments_node::{Node, NodeArgs, Role};
+use payments_protocol::{Domain, Leaf, Message, SignedMessage, signature::address_of};
+use secp256k1::{PublicKey, SecretKey};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+use url::Url;
+
+/// anvil's first account: deploys and operates. Its key is public knowledge.
+pub(crate) const OPERATOR: Address = address!("0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266");
+pub(crate) const OPERATOR_KEY: &str = "ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
+/// anvil's second account: deposits.
+pub(crate) const RICH: Address = address!("0x70997970C51812dc3A010C7d01b50e0d17dc79C8");
+/// anvil's third account: contests.
+pub(crate) const CHALLENGER: Address = address!("0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC");
+pub(crate) const CHALLENGER_KEY: &str = "5de4111afa1a4b94908f83103eb1f1706367c2e68ca870fc3fb9a804cdab365a";
+
+pub(crate) const ETHER: u128 = 1_000_000_000_000_000_000;
+/// Seconds of the test gateway's challenge window.
+pub(crate) const CHALLENGE: u64 = 600;
+/// Longest a condition is waited for: the machine may be busy.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A JSON-RPC client.
+#[derive(Clone, Debug)]
+pub(crate) struct Client {
+    http: reqwest::Client,
+    url: Url,
+}
+
+impl Client {
+    pub(crate) fn new(url: Url) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        Self { http: reqwest::Client::builder().timeout(PATIENCE).build().expect("a client"), url }
+    }
+
+    /// The `result`, or the `error` object.
+    pub(crate) async fn try_call(&self, method: &str, params: Value) -> Result<Value, Value> {
+        let request = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+        let response = self.http.post(self.url.clone()).json(&request).send().await;
+        let response = response.map_err(|error| json!({ "message": error.to_string() }))?;
+        let mut reply: Value = response.json().await.map_err(|error| json!({ "message": error.to_string() }))?;
+        match reply.get_mut("error").filter(|error| !error.is_null()) {
+            Some(error) => Err(error.take()),
+            None => Ok(reply["result"].take()),
+        }
+    }
+
+    pub(crate) async fn call(&self, method: &str, params: Value) -> Value {
+        self.try_call(method, params).await.unwrap_or_else(|error| panic!("{method}: {error}"))
+    }
+
+    pub(crate) async fn status(&self) -> Value {
+        self.call("l2_status", json!([])).await
+    }
+
+    pub(crate) async fn account(&self, address: Address) -> Value {
+        self.call("l2_getAccount", json!([address])).await
+    }
+
+    /// Waits until `holds` of a call's result.
+    pub(crate) async fn until(&self, method: &str, params: Value, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
+        let start = Instant::now();
+        loop {
+            let answer = self.try_call(method, params.clone()).await;
+            if let Ok(value) = &answer
+                && holds(value)
+            {
+                return answer.expect("just seen");
+            }
+            assert!(start.elapsed() < PATIENCE, "waited too long until {what}; last answer: {answer:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    pub(crate) async fn until_status(&self, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
+        self.until("l2_status", json!([]), what, holds).await
+    }
+
+    pub(crate) async fn until_balance(&self, account: Address, balance: u128) -> Value {
+        let what = format!("{account} has {balance} wei");
+        self.until("l2_getAccount", json!([account]), &what, |a| a["balance"] == balance.to_string()).await
+    }
+}
+
+/// A layer 1 with a gateway.
+pub(crate) struct World {
+    _anvil: Child,
+    pub(crate) layer1: Client,
+    pub(crate) rpc: Url,
+    pub(crate) gateway: Address,
+    pub(crate) domain: Domain,
+    pub(crate) dir: TempDir,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        let cache = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+        let anvil = entresol_package::anvil::locate_or_fetch(&cache, |_, _| ()).await.expect("anvil");
+        let mut child = Command::new(anvil)
+            .args(["--port", "0", "--chain-id", "31337"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("anvil starts");
+        let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+        let address = loop {
+            let line = lines.next_line().await.expect("readable").expect("anvil says where it listens");
+            if let Some(address) = line.strip_prefix("Listening on ") {
+                break address.trim().to_owned();
+            }
+        };
+        // anvil blocks on a full pipe.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        let rpc: Url = format!("http://{address}").parse().expect("an address");
+        let layer1 = Client::new(rpc.clone());
+        let terms = Deployment { operator: OPERATOR, challenge: CHALLENGE, force: 86_400, min_bond: ETHER };
+        let code = creation_code(&terms).expect("the artifact");
+        let receipt = send(&layer1, json!({ "from": OPERATOR, "input": code, "gas": "0x1000000" })).await;
+        let gateway: Address = receipt["contractAddress"].as_str().expect("deployed").parse().expect("an address");
+        let domain = Domain::new(31_337, gateway);
+        let world = Self { _anvil: child, layer1, rpc, gateway, domain, dir: tempfile::tempdir().expect("a folder") };
+        world.send(OPERATOR, ETHER, PaymentsGateway::bondCall {}).await;
+        world
+    }
+
+    /// Sends a call to the gateway from one of anvil's accounts, and checks that it succeeded.
+    pub(crate) async fn send<C: SolCall>(&self, from: Address, value: u128, call: C) -> Value {
+        let input = Bytes::from(call.abi_encode());
+        self.send_input(from, value, input).await
+    }
+
+    pub(crate) async fn send_input(&self, from: Address, value: u128, input: Bytes) -> Value {
+        let request = json!({ "from": from, "to": self.gateway, "value": U256::from(value), "input": input, "gas": "0x800000" });
+        let receipt = send(&self.layer1, request).await;
+        assert_eq!(receipt["status"], "0x1", "{receipt}");
+        receipt
+    }
+
+    pub(crate) async fn deposit(&self, to: Address, value: u128) {
+        self.send(RICH, value, PaymentsGateway::depositCall { to }).await;
+    }
+
+    /// Lets the layer-1 clock jump.
+    pub(crate) async fn pass(&self, seconds: u64) {
+        self.layer1.call("evm_increaseTime", json!([seconds])).await;
+        self.layer1.call("evm_mine", json!([])).await;
+    }
+
+    pub(crate) async fn eth(&self, account: Address) -> U256 {
+        let balance = self.layer1.call("eth_getBalance", json!([account, "latest"])).await;
+        balance.as_str().expect("a quantity").parse().expect("a quantity")
+    }
+
+    fn key_file(&self, name: &str, key: &str) -> PathBuf {
+        use std::os::unix::fs::PermissionsExt;
+        let path = self.dir.path().join(name);
+        std::fs::write(&path, key).expect("written");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("set");
+        path
+    }
+
+    pub(crate) fn operator_args(&self) -> NodeArgs {
+        NodeArgs {
+            operator_key_file: Some(self.key_file("operator.key", OPERATOR_KEY)),
+            keep_bond: U256::from(ETHER),
+            ..self.args(Role::Operator, "operator")
+        }
+    }
+
+    pub(crate) fn replica_args(&self, challenger: bool) -> NodeArgs {
+        let key = challenger.then(|| self.key_file("challenger.key", CHALLENGER_KEY));
+        NodeArgs { challenger_key_file: key, ..self.args(Role::Replica, "replica") }
+    }
+
+    fn args(&self, role: Role, folder: &str) -> NodeArgs {
+        NodeArgs {
+            role,
+            rpc: self.rpc.clone(),
+            chain_id: Some(31_337),
+            gateway: self.gateway,
+            data_dir: self.dir.path().join(folder),
+            listen: ([127, 0, 0, 1], 0).into(),
+            operator_key_file: None,
+            challenger_key_file: None,
+            confirmations: 1,
+            from_block: 0,
+            poll_ms: 20,
+            batch_age_ms: 50,
+            keep_bond: U256::ZERO,
+            final_at: None,
+            misbehave: None,
+        }
+    }
+}
+
+async fn send(layer1: &Client, request: Value) -> Value {
+    let hash = layer1.call("eth_sendTransaction", json!([request])).await;
+    layer1.until("eth_getTransactionReceipt", json!([hash]), "a transaction is mined", |r| !r.is_null()).await
+}
+
+/// Starts a node in this process.
+pub(crate) async fn start(args: NodeArgs) -> (Node, Client) {
+    let node = Node::start(args).await.unwrap_or_else(|error| panic!("{error:?}"));
+    let client = Client::new(format!("http://{}", node.address()).parse().expect("an address"));
+    client.until_status("it has caught up", |status| status["synced"] == true).await;
+    (node, client)
+}
+
+/// A layer-2 account.
+#[derive(Clone)]
+pub(crate) struct User {
+    key: SecretKey,
+    pub(crate) address: Address,
+}
+
+impl User {
+    pub(crate) fn new(number: u8) -> Self {
+        let key = SecretKey::from_secret_bytes([number; 32]).expect("in range");
+        Self { key, address: address_of(&PublicKey::from_secret_key(&key)) }
+    }
+
+    /// The account as a message would continue it, promises included.
+    pub(crate) async fn next(&self, node: &Client) -> Leaf {
+        let account = node.account(self.address).await;
+        serde_json::from_value(account["pending"].clone()).expect("a leaf")
+    }
+
+    pub(crate) fn sign(&self, world: &World, message: Message) -> SignedMessage {
+        message.sign(&world.domain, &self.key)
+    }
+
+    pub(crate) async fn pay(&self, world: &World, node: &Client, to: Address, value: u128) -> Value {
+        let message = Message::payment(self.address, &self.next(node).await, to, value, 0);
+        node.call("l2_sendMessage", json!([self.sign(world, message)])).await
+    }
+
+    pub(crate) async fn withdraw(&self, world: &World, node: &Client, value: u128) -> Value {
+        let message = Message::withdraw(self.address, &self.next(node).await, value, 0);
+        node.call("l2_sendMessage", json!([self.sign(world, message)])).await
+    }
+}
+
+/// Id of the message that a receipt is for.
+pub(crate) fn message_of(receipt: &Value) -> B256 {
+    receipt["messageId"].as_str().unwrap_or_else(|| panic!("no receipt: {receipt}")).parse().expect("an id")
+}
