@@ -1,1 +1,134 @@
-fn main() {}
+//! `entresol`: the command line, the daemon's assembly, the development chain and the demo.
+//!
+//! | module | |
+//! |---|---|
+//! | [`cli`] | the command line, as clap reads it |
+//! | [`commands`] | one function a command; each is a call over the control socket and a table |
+//! | [`daemon`] | puts vault, store, sandbox, host, api and web together |
+//! | [`devnet`], [`demo`] | real processes on a local chain |
+//! | [`process`] | child processes that never outlive this one |
+//! | [`output`], [`units`], [`secrets`] | what is printed, how amounts are written, where secrets come from |
+
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests write files of their own"))]
+
+mod cli;
+mod commands;
+mod context;
+mod daemon;
+mod demo;
+mod devnet;
+mod output;
+mod plugin_files;
+mod process;
+mod secrets;
+mod units;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use entresol_api::{ClientError, codes};
+use serde_json::json;
+
+use crate::cli::{Cli, Command, Debug, Node};
+use crate::context::{Context, NoWallet};
+use crate::output::{note, visible, visible_json};
+
+/// Exit codes; `entresol --help` lists them.
+mod exit {
+    pub(crate) const FAILED: u8 = 1;
+    pub(crate) const NOT_RUNNING: u8 = 3;
+    pub(crate) const REJECTED: u8 = 4;
+    pub(crate) const UNAUTHORISED: u8 = 5;
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let json = cli.global.json;
+    match run(cli) {
+        Ok(code) => code,
+        Err(error) => report(&error, json),
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    // Before any thread is there: this one replaces the process.
+    if let Command::Debug(Debug::Tied { parent, command }) = &cli.command {
+        return Err(process::run_tied(*parent, command));
+    }
+    let context = Context::new(&cli.global)?;
+    // A parent's death signal follows the thread that started the child, so whatever starts processes runs on the
+    // main thread: only the two servers get worker threads, and they start none.
+    let mut runtime = match cli.command {
+        Command::Daemon(_) | Command::Node(_) => tokio::runtime::Builder::new_multi_thread(),
+        _ => tokio::runtime::Builder::new_current_thread(),
+    };
+    let runtime = runtime.enable_all().build()?;
+    let outcome = runtime.block_on(dispatch(cli.command, context));
+    // A prompt or a plugin's turn on a blocking thread must not keep the program from ending.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn dispatch(command: Command, context: Context) -> anyhow::Result<ExitCode> {
+    let context = &context;
+    match command {
+        Command::Init(args) => commands::wallet::init(context, &args)?,
+        Command::Daemon(args) => daemon::run(context, &args).await?,
+        Command::Unlock => commands::wallet::unlock(context).await?,
+        Command::Lock => commands::wallet::lock(context).await?,
+        Command::Status => commands::wallet::status(context).await?,
+        Command::Web => commands::wallet::web(context).await?,
+        Command::Account(command) => commands::wallet::account(context, command).await?,
+        Command::Network(command) => commands::wallet::network(context, command).await?,
+        Command::Solution(command) => commands::solutions::solution(context, command).await?,
+        Command::Actions { solution } => commands::solutions::actions(context, &solution).await?,
+        Command::Call(args) => commands::actions::call(context, args).await?,
+        Command::State(args) => commands::actions::state(context, args).await?,
+        Command::Deposit(args) => commands::value::deposit(context, args).await?,
+        Command::Withdraw(args) => commands::value::withdraw(context, args).await?,
+        Command::Transfers { solution, watch } => commands::value::transfers(context, solution, watch).await?,
+        Command::Approvals { command } => return commands::approvals::approvals(context, command).await,
+        Command::Grants(command) => commands::solutions::grants(context, command).await?,
+        Command::Activity { solution, limit } => commands::wallet::activity(context, solution, limit).await?,
+        Command::Completions { shell } => commands::wallet::completions(shell),
+        Command::Node(Node::Payments(args)) => daemon::node(context, *args).await?,
+        Command::Devnet(args) => devnet::run(context, &args).await?,
+        Command::Demo(args) => return demo::run(context, &args).await,
+        Command::Debug(Debug::WritePoints) => commands::wallet::write_points(context)?,
+        Command::Debug(Debug::FetchAnvil) => {
+            let path = devnet::anvil_path(context.out).await?;
+            context.out.either(&json!({ "anvil": path }), |_| path.display().to_string())?;
+        }
+        Command::Debug(Debug::Tied { .. }) => {}
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints an error with everything beneath it; plugin and chain may have written parts of it.
+fn report(error: &anyhow::Error, json: bool) -> ExitCode {
+    let rpc = error.downcast_ref::<ClientError>().and_then(ClientError::rpc);
+    let code = exit_code(error);
+    if json {
+        let value = json!({ "error": {
+            "code": rpc.map(|error| error.code),
+            "message": format!("{error:#}"),
+            "data": rpc.map(|error| &error.data),
+        }});
+        note(visible_json(&value, false));
+    } else {
+        note(format!("error: {}", visible(&format!("{error:#}"))));
+    }
+    ExitCode::from(code)
+}
+
+fn exit_code(error: &anyhow::Error) -> u8 {
+    if error.is::<NoWallet>() {
+        return exit::NOT_RUNNING;
+    }
+    match error.downcast_ref::<ClientError>() {
+        Some(ClientError::NotRunning { .. }) => exit::NOT_RUNNING,
+        Some(ClientError::Rpc(error)) if error.code == codes::REJECTED => exit::REJECTED,
+        Some(ClientError::Rpc(error)) if error.code == codes::UNAUTHORISED => exit::UNAUTHORISED,
+        _ => exit::FAILED,
+    }
+}

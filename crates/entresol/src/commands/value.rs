@@ -1,0 +1,113 @@
+//! Value between layer 1 and layer 2: deposits, withdrawals, transfers.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use entresol_host::messages::{ApprovalView, GatewayCallInput, TransferView};
+use serde_json::json;
+
+use crate::cli;
+use crate::commands::actions::{WATCH_MS, arguments};
+use crate::commands::approvals::proposed;
+use crate::context::Context;
+use crate::output::table;
+use crate::units::{ether, parse_amount};
+
+pub(crate) async fn deposit(context: &Context, args: cli::Deposit) -> anyhow::Result<()> {
+    let input = GatewayCallInput {
+        solution: args.solution,
+        function: args.function,
+        args: (!args.args.is_empty()).then(|| arguments(&args.args)),
+        value: Some(parse_amount(&args.value)?.to_string()),
+        request_key: args.key.request_key,
+    };
+    let approval: ApprovalView = context.daemon().await?.get("deposit", input).await?;
+    proposed(context, &approval)
+}
+
+pub(crate) async fn withdraw(context: &Context, args: cli::Withdraw) -> anyhow::Result<()> {
+    let input = GatewayCallInput {
+        solution: args.solution,
+        function: Some(args.function),
+        args: Some(arguments(&args.args)),
+        value: None,
+        request_key: args.key.request_key,
+    };
+    let approval: ApprovalView = context.daemon().await?.get("withdraw", input).await?;
+    proposed(context, &approval)
+}
+
+pub(crate) async fn transfers(context: &Context, solution: Option<String>, watch: bool) -> anyhow::Result<()> {
+    let mut daemon = context.daemon().await?;
+    let mut shown: Option<serde_json::Value> = None;
+    let mut changes: u64 = 0;
+    loop {
+        let list: Vec<TransferView> = daemon.get("transfers", json!({ "solution": solution })).await?;
+        let now = serde_json::to_value(&list)?;
+        if shown.as_ref() != Some(&now) {
+            context.out.either(&list, |list| transfers_table(list))?;
+            shown = Some(now);
+        }
+        if !watch {
+            return Ok(());
+        }
+        changes = daemon.get("changes_wait", json!({ "after": changes, "timeoutMs": WATCH_MS })).await?;
+    }
+}
+
+fn transfers_table(list: &[TransferView]) -> String {
+    table(
+        &["#", "Solution", "Kind", "Function", "Amount", "Stage", "Transaction", "Gas", "Block", "When"],
+        list.iter().map(|t| {
+            [
+                t.id.to_string(),
+                t.solution.clone(),
+                t.kind.clone(),
+                t.function.clone(),
+                ether(&t.amount),
+                t.stage.clone(),
+                t.transaction.clone().unwrap_or_default(),
+                t.gas_used.map(|gas| gas.to_string()).unwrap_or_default(),
+                t.block.map(|block| block.to_string()).unwrap_or_default(),
+                time(t.created_at),
+            ]
+        }),
+    )
+}
+
+/// Unix milliseconds as a distance from now: `3 min ago`, `in 12 s`. People compare it with a clock they have.
+pub(crate) fn time(at_ms: i64) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    distance(at_ms, i64::try_from(now.as_millis()).unwrap_or(i64::MAX))
+}
+
+fn distance(at_ms: i64, now_ms: i64) -> String {
+    let seconds = at_ms.saturating_sub(now_ms) / 1000;
+    let (number, unit) = match seconds.unsigned_abs() {
+        s @ 0..=89 => (s, "s"),
+        s @ 90..=5399 => (s / 60, "min"),
+        s @ 5400..=129_599 => (s / 3600, "h"),
+        s => (s / 86_400, "days"),
+    };
+    match seconds {
+        0 => "now".to_owned(),
+        1.. => format!("in {number} {unit}"),
+        _ => format!("{number} {unit} ago"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_distances() {
+        let check = |seconds: i64, expected: &str| assert_eq!(distance(1_000_000 + seconds * 1000, 1_000_000), expected);
+        check(0, "now");
+        check(-5, "5 s ago");
+        check(89, "in 89 s");
+        check(-600, "10 min ago");
+        check(7200, "in 2 h");
+        check(-864_000, "10 days ago");
+        assert!(distance(i64::MIN, i64::MAX).ends_with("days ago"));
+    }
+}

@@ -1,0 +1,116 @@
+//! The daemon: puts vault, store, sandbox, host, control socket and web page together, and takes them apart again.
+//!
+//! Order of starting: exclusive lock on the home, vault (the passphrase opens it), database (its key lies in the
+//! vault's file), engine, host, socket, page, ready line. Order of ending: socket and page, host, lock.
+
+use std::fs::File;
+use std::io::IsTerminal;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use entresol_api::Control;
+use entresol_host::{Host, HostConfig};
+use entresol_sandbox::Engine;
+use entresol_store::Store;
+use entresol_vault::Vault;
+use payments_node::NodeArgs;
+use rustix::fs::FlockOperation;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+use crate::cli;
+use crate::context::{Context, NoWallet};
+use crate::output::{Progress, note};
+use crate::process::interrupted;
+use crate::secrets;
+
+/// Environment variable with the log filter, in tracing's syntax.
+pub(crate) const LOG: &str = "ENTRESOL_LOG";
+
+/// Logs to standard error; standard output is for the ready line.
+pub(crate) fn start_logging() {
+    let filter = EnvFilter::try_from_env(LOG).unwrap_or_else(|_| EnvFilter::new("info"));
+    let colours = std::io::stderr().is_terminal();
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).try_init();
+}
+
+pub(crate) async fn run(context: &Context, args: &cli::Daemon) -> anyhow::Result<()> {
+    start_logging();
+    let stop = CancellationToken::new();
+    let home = context.home.path();
+    if !context.home.keystore().exists() {
+        bail!(NoWallet(home.to_owned()));
+    }
+    let _lock = lock(&context.home.lock())?;
+    let passphrase = secrets::passphrase(context.passphrase_file.as_deref(), "Passphrase of the wallet: ")?;
+    let progress = Progress::new(context.out, "opening the wallet");
+    let (vault, key) = Vault::open(&context.home.keystore(), &passphrase)?;
+    drop(passphrase);
+    let store = Store::open(&context.home.database(), key.expose())?;
+    drop(key);
+    progress.say("preparing the JavaScript engine");
+    // Compiled code is trusted code: it lies in a directory that only this user can write, as the program itself.
+    let cache = entresol_package::default_cache_dir().map_or_else(|| home.join("cache"), |dir| dir.join("engine"));
+    entresol_durable::create_private_dir(&cache).with_context(|| format!("cannot make {}", cache.display()))?;
+    let engine = Engine::new(Some(&cache))?;
+    drop(progress);
+
+    let config = HostConfig {
+        home: home.to_owned(),
+        poll_interval: Duration::from_millis(args.poll_ms),
+        allow_private_urls: true,
+    };
+    let host = Host::start(config, vault, store, engine).await?;
+    let control = Control::new(host.clone(), None, stop.clone());
+    let listener = entresol_api::bind(home)?;
+    let socket = entresol_api::socket_path(home);
+    let serving = tokio::spawn(entresol_api::serve(control, listener, stop.clone()));
+
+    // Whoever starts a daemon waits for this line.
+    context.out.either(&json!({ "ready": true, "home": home, "socket": socket, "pid": std::process::id() }), |_| {
+        format!("ready: wallet in {}; go on in another terminal, Ctrl-C ends the daemon", home.display())
+    })?;
+    tokio::select! {
+        signal = interrupted() => signal?,
+        () = stop.cancelled() => {}
+    }
+    tracing::info!("ending");
+    stop.cancel();
+    serving.await.context("the control socket's task failed")?;
+    host.shutdown().await;
+    Ok(())
+}
+
+/// One daemon a home. The kernel releases the lock with the process, however it ends.
+fn lock(path: &Path) -> anyhow::Result<File> {
+    let file = open_lock(path).with_context(|| format!("cannot open {}", path.display()))?;
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => {
+            bail!("a daemon runs on this wallet already; use it, or end it with Ctrl-C in its terminal")
+        }
+        Err(error) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "the file is only ever locked, nothing is written into it")]
+fn open_lock(path: &Path) -> std::io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    File::options().write(true).create(true).truncate(false).mode(0o600).open(path)
+}
+
+/// `entresol node payments`.
+pub(crate) async fn node(context: &Context, args: NodeArgs) -> anyhow::Result<()> {
+    start_logging();
+    let out = context.out;
+    payments_node::run(args, move |ready| {
+        let printed = out.either(ready, |ready| format!("ready: {}", ready.listening));
+        if let Err(error) = printed {
+            note(format!("cannot print the ready line: {error:#}"));
+        }
+    })
+    .await?;
+    Ok(())
+}
