@@ -44,6 +44,8 @@ impl Engine {
         let mut config = Config::new();
         config.epoch_interruption(true);
         config.max_wasm_stack(GUEST_STACK);
+        // Unused without async guests, but checked to be the larger one.
+        config.async_stack_size(2 * GUEST_STACK);
         // The names are stripped; a trap's kind says all there is to say.
         config.wasm_backtrace_max_frames(None);
         let engine = wasmtime::Engine::new(&config).map_err(fault)?;
