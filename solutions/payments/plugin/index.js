@@ -4,6 +4,8 @@
 // Order of things that must survive a crash: a message is signed, then written to the local database, then sent. What was
 // written and not acknowledged is sent again after every start and every reconnect; the node takes a message it knows again.
 //
+// One file, because a plugin's main is one module and this one has no build step: the protocol, the node, the plugin, in this order.
+//
 // Rules of the protocol stand in the `payments-protocol` crate; `vectors/messages.json` and `vectors/tree.json` there hold this file too.
 
 /** @typedef {{ index: number, address: string, publicKey: Uint8Array }} WalletAccount */
@@ -275,6 +277,10 @@ export default class Payments {
     this.accounts = [];
     /** What the node last said of each account, by address. @type {Map<string, any>} */
     this.leaves = new Map();
+    /** Accounts whose leaf is followed without a gap: a payment may be signed on it without asking again. @type {Set<string>} */
+    this.current = new Set();
+    /** Messages that the node took, by address of the sender. @type {Map<string, number>} */
+    this.taken = new Map();
     /** What happened to each account in standing batches. @type {Map<string, { cursor: string, entries: any[] }>} */
     this.history = new Map();
     /** @type {Map<string, Outgoing>} by key of the database */
@@ -287,12 +293,18 @@ export default class Payments {
     this.queues = new Map();
     /** Accounts whose withdrawal waits for the user, or for layer 1: a payment would make it stale. @type {Map<string, { nonce: bigint, until: number }>} */
     this.leaving = new Map();
+    /** Counts up whenever what was heard may not hold any more. */
+    this.generation = 0;
+    /** The generation of which everything was read; while it is an older one, the state published last stands. */
+    this.whole = -1;
     this.finalBatch = 0n;
     this.halted = false;
     this.warning = "";
     this.operator = "";
     this.refreshing = false;
     this.stale = false;
+    /** Someone before this start has published what the node said. */
+    this.published = false;
     this.publishing = false;
     this.unpublished = false;
     this.node = new NodeConnection(network, {
@@ -347,6 +359,7 @@ export default class Payments {
     if (this.accounts.length === 0) this.accounts = [await this.wallet.getAccount(0)];
     for (const key of await this.wallet.listLocalDb("outbox/")) this.outbox.set(key, await this.wallet.getFromLocalDb(key));
     for (const key of await this.wallet.listLocalDb("withdrawal/")) this.requests.set(key, await this.wallet.getFromLocalDb(key));
+    this.published = (await this.wallet.getLayer2State())?.accounts !== undefined;
     await this.#publish();
     // The node may be down: that is a state, not a failed start.
     void this.node.open();
@@ -368,8 +381,15 @@ export default class Payments {
     if (!(reorgDepth > 0)) return;
     // What was proven, was proven on another fork.
     for (const leaf of this.leaves.values()) leaf.verified = false;
-    this.history.clear();
+    this.#startOver();
     this.#refreshSoon();
+  }
+
+  /** What was heard so far may not hold any more. */
+  #startOver() {
+    this.history.clear();
+    this.current.clear();
+    this.generation++;
   }
 
   async getLayer2State() {
@@ -459,9 +479,8 @@ export default class Payments {
     if (!this.accounts.some((known) => known.index === account.index)) this.accounts.push(account);
     if (this.node.connected) {
       await this.#subscribe(account).catch(() => {});
-      this.#refreshSoon();
+      await this.#refresh().catch(() => {});
     }
-    await this.#publish();
     return account.address;
   }
 
@@ -506,7 +525,9 @@ export default class Payments {
   /** @param {WalletAccount} account @param {string} to @param {bigint} value @param {string | null} key @param {string} reference */
   async #pay(account, to, value, key, reference) {
     for (let attempt = 0; ; attempt++) {
-      const { pending } = await this.#leaf(account);
+      const known = this.current.has(account.address) ? this.leaves.get(account.address) : undefined;
+      const enough = known && BigInt(known.pending.balance) >= value + FEE;
+      const { pending } = enough ? known : await this.#leaf(account);
       if (BigInt(pending.balance) < value + FEE) {
         throw new PaymentsError(code.REJECTED, `${account.address} has ${pending.balance} wei, too little to pay ${value} wei`, { balance: BigInt(pending.balance) });
       }
@@ -519,6 +540,7 @@ export default class Payments {
         return outgoing.messageId;
       } catch (error) {
         const number = /** @type {any} */ (error).code;
+        this.current.delete(account.address);
         // Written down and on its way: saying "failed" would make the caller pay twice.
         if (number === code.DISCONNECTED) return outgoing.messageId;
         if ((number !== code.NODE_WRONG_NONCE && number !== code.NODE_WRONG_PREV) || attempt === 2) throw error;
@@ -558,7 +580,18 @@ export default class Payments {
       await this.#save({ ...outgoing, stage: "refused", error });
       throw new PaymentsError(code.REJECTED, error);
     }
+    this.#advance(outgoing);
     await this.#save({ ...outgoing, stage: "soft", receipt, error: undefined });
+  }
+
+  /** The node took a message on top of what was heard of the account: the next one goes on top of it. @param {Outgoing} outgoing */
+  #advance({ index, messageId, message }) {
+    const address = this.accounts.find((account) => account.index === index)?.address ?? message.from;
+    this.taken.set(address, (this.taken.get(address) ?? 0) + 1);
+    const leaf = this.leaves.get(address);
+    if (!leaf || leaf.pending.nonce !== message.nonce || leaf.pending.head !== message.prev) return void this.current.delete(address);
+    const balance = BigInt(leaf.pending.balance) - BigInt(message.value) - BigInt(message.fee) + (same(message.to, address) ? BigInt(message.value) : 0n);
+    leaf.pending = { ...leaf.pending, balance: String(balance), nonce: String(BigInt(message.nonce) + 1n), head: messageId };
   }
 
   /** Whether the node has the message after all, though it refused it. @param {Outgoing} outgoing */
@@ -637,7 +670,7 @@ export default class Payments {
     }
     await this.#readTerms();
     // Whatever was missed while the connection was down: anew.
-    this.history.clear();
+    this.#startOver();
     await this.node.call("l2_subscribe", ["batches"]);
     await this.node.call("l2_subscribe", ["alerts"]);
     for (const account of this.accounts) await this.#subscribe(account);
@@ -653,7 +686,8 @@ export default class Payments {
 
   /** @param {string} topic @param {any} body */
   #onNotice(topic, body) {
-    if (topic === "batches" && body?.rolledBackTo !== undefined) this.history.clear();
+    if (topic === "batches" && body?.rolledBackTo !== undefined) this.#startOver();
+    if (body?.missed !== undefined) this.#startOver();
     if (topic === "alerts") console.warn(`payments node: ${body?.kind}: ${body?.text}`);
     this.#refreshSoon();
   }
@@ -678,9 +712,14 @@ export default class Payments {
 
   /** The account as the node tells it, its proof checked against layer 1's root. @param {WalletAccount} account */
   async #leaf(account) {
-    const leaf = await this.node.call("l2_getAccount", [account.address]);
+    const { address } = account;
+    const taken = this.taken.get(address);
+    const leaf = await this.node.call("l2_getAccount", [address]);
     await this.#check(account, leaf);
-    this.leaves.set(account.address, leaf);
+    if (taken === this.taken.get(address)) this.current.add(address);
+    // A message was taken meanwhile: what was advanced here is newer than what the node said.
+    else if (this.current.has(address)) leaf.pending = this.leaves.get(address).pending;
+    this.leaves.set(address, leaf);
     const posted = this.leaving.get(account.address);
     // From here on the node knows it: it says exitWaiting until the exit is served.
     if (posted && posted.nonce >= 0n && (leaf.exitWaiting || BigInt(leaf.nonce) > posted.nonce)) this.leaving.delete(account.address);
@@ -721,6 +760,7 @@ export default class Payments {
     try {
       while (this.stale) {
         this.stale = false;
+        const { generation } = this;
         const status = await this.node.call("l2_status");
         this.finalBatch = BigInt(status.final);
         this.halted = status.halted === true;
@@ -730,6 +770,9 @@ export default class Payments {
         }
         await this.#settle();
         await this.#prune();
+        this.whole = generation;
+        // Everything was thrown away meanwhile: once more.
+        if (generation !== this.generation) this.stale = true;
         await this.#publish();
       }
     } finally {
@@ -845,12 +888,16 @@ export default class Payments {
         depositsWaiting: BigInt(leaf.depositsWaiting ?? 0),
       };
     });
+    const { connected, error } = this.node;
+    const node = { connected, error, halted: this.halted, warning: this.warning };
+    if (this.whole !== this.generation && this.published) return { node };
+    this.published = true;
     return {
       balance: accounts.reduce((sum, { balance }) => sum + balance, 0n),
       accounts,
       payments: this.#payments(),
       withdrawals: this.#withdrawals(),
-      node: { connected: this.node.connected, error: this.node.error, halted: this.halted, warning: this.warning },
+      node,
     };
   }
 
