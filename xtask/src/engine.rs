@@ -23,10 +23,9 @@ const SOURCES_SHA256: &str = "e614d8b7036c99c1543e5ea283404e5432d6ebbbd13400d9ab
 const UNITS: [&str; 4] = ["quickjs.c", "libregexp.c", "libunicode.c", "dtoa.c"];
 
 /// What is ours, beside `shim.c`: (file, text that must be there once, what it becomes).
-///
-/// QuickJS-ng switches its own stack check off under WASI. With these it is on again, and recursion ends in a
-/// `RangeError` of the script instead of a trap.
-const PATCHES: [(&str, &str, &str); 2] = [
+const PATCHES: [(&str, &str, &str); 6] = [
+    // QuickJS-ng switches its own stack check off under WASI. With these two it is on again, and recursion ends in a
+    // `RangeError` of the script instead of a trap.
     ("quickjs.c", "#ifdef __wasi__\n    rt->stack_size = 0;\n#endif\n", ""),
     (
         "quickjs.c",
@@ -35,6 +34,37 @@ const PATCHES: [(&str, &str, &str); 2] = [
          }\n#endif\n",
         "    if (rt->stack_size == 0) {\n        rt->stack_limit = 0; /* no limit */\n    } else {\n        \
          rt->stack_limit = rt->stack_top - rt->stack_size;\n    }\n",
+    ),
+    // The shim hears of every allocation that is refused: the interpreter ignores some failures (a promise job that
+    // cannot be queued is lost without a word), so a full heap has to stop the guest.
+    (
+        "quickjs.c",
+        "    if (unlikely(s->malloc_size + (count * size) > s->malloc_limit - 1))\n        return NULL;\n",
+        "    if (unlikely(s->malloc_size + (count * size) > s->malloc_limit - 1)) {\n        \
+         extern void sandbox_refused(size_t size);\n        sandbox_refused(count * size);\n        return NULL;\n    }\n",
+    ),
+    (
+        "quickjs.c",
+        "    if (unlikely(s->malloc_size + size > s->malloc_limit - 1))\n        return NULL;\n",
+        "    if (unlikely(s->malloc_size + size > s->malloc_limit - 1)) {\n        \
+         extern void sandbox_refused(size_t size);\n        sandbox_refused(size);\n        return NULL;\n    }\n",
+    ),
+    (
+        "quickjs.c",
+        "    if (s->malloc_size + size - old_size > s->malloc_limit - 1)\n        return NULL;\n",
+        "    if (s->malloc_size + size - old_size > s->malloc_limit - 1) {\n        \
+         extern void sandbox_refused(size_t size);\n        sandbox_refused(size);\n        return NULL;\n    }\n",
+    ),
+    // The next collection of cycles comes when the heap has grown by half, but before it is full.
+    (
+        "quickjs.c",
+        "            (rt->malloc_state.malloc_size >> 1);\n    }\n",
+        "            (rt->malloc_state.malloc_size >> 1);\n        \
+         if (rt->malloc_state.malloc_limit > rt->malloc_state.malloc_size) {\n            \
+         size_t room = (rt->malloc_state.malloc_limit - rt->malloc_state.malloc_size) / 2;\n            \
+         if (room < 65536)\n                room = 65536;\n            \
+         if (rt->malloc_gc_threshold > rt->malloc_state.malloc_size + room)\n                \
+         rt->malloc_gc_threshold = rt->malloc_state.malloc_size + room;\n        }\n    }\n",
     ),
 ];
 
@@ -81,7 +111,7 @@ const LINK: [&str; 7] = [
 ///
 /// # Errors
 /// A tool or the sources are missing, the build fails, or with `check` the bytes differ.
-pub fn run(check: bool) -> Result<()> {
+pub(crate) fn run(check: bool) -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in the repository")?;
     let engine = root.join("crates/sandbox/engine");
     tools()?;
@@ -117,7 +147,8 @@ fn version() -> String {
 
 /// Installs the compiler where that is possible.
 fn tools() -> Result<()> {
-    let missing: Vec<&str> = DEBIAN.iter().filter(|(_, file)| !Path::new(file).exists()).map(|(name, _)| *name).collect();
+    let missing: Vec<&str> =
+        DEBIAN.iter().filter(|(_, file)| !Path::new(file).exists()).map(|(name, _)| *name).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -126,6 +157,8 @@ fn tools() -> Result<()> {
     if !is_root || !Path::new("/usr/bin/apt-get").exists() {
         bail!("the engine is built with Debian's packages; as root: {command}");
     }
+    // A fresh machine has no lists; an old one has stale ones. Without a network the installation says so.
+    let _ = execute(Command::new("apt-get").args(["-q", "update"]));
     let mut install = Command::new("apt-get");
     install.args(["install", "-y", "--no-install-recommends"]).args(&missing).env("DEBIAN_FRONTEND", "noninteractive");
     execute(&mut install).with_context(|| format!("if the packages are not found: apt-get update, then {command}"))

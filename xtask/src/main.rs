@@ -5,6 +5,9 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool for developers")]
 
 mod contracts;
+#[cfg(test)]
+mod documents;
+mod engine;
 mod install;
 mod javascript;
 mod test;
@@ -26,7 +29,13 @@ enum Command {
     Test(test::TestArgs),
     /// Compile the payments gateway, or check that the committed artifact is what the source gives.
     Contracts(contracts::ContractsArgs),
-    /// Syntax of all JavaScript.
+    /// Build the sandbox's JavaScript engine, or check that the committed one is what the source gives.
+    Engine {
+        /// Compare with the committed engine instead of writing it; fails when a byte differs.
+        #[arg(long)]
+        check: bool,
+    },
+    /// All JavaScript: syntax, types, the plugin's own tests.
     Javascript,
     /// Format the code.
     Fmt,
@@ -36,6 +45,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Test(arguments) => test::run(&arguments),
         Command::Contracts(arguments) => contracts::run(arguments),
+        Command::Engine { check } => engine::run(check),
         Command::Javascript => javascript::run(),
         Command::Fmt => test::cargo(&["fmt", "--all"]),
     };

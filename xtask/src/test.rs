@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail, ensure};
 
 use crate::contracts::ContractsArgs;
-use crate::{contracts, install, javascript};
+use crate::{contracts, engine, install, javascript};
 
 /// Options of `cargo xtask test`.
 #[derive(clap::Args, Clone, Debug)]
@@ -31,6 +31,7 @@ const STEPS: &[Step] = &[
     Step { name: "format", run: format },
     Step { name: "javascript", run: javascript::run },
     Step { name: "contracts", run: contracts_are_current },
+    Step { name: "engine", run: || engine::run(true) },
     Step { name: "lint", run: lint },
     Step { name: "build", run: || cargo(&["test", "--release", "--workspace", "--no-run"]) },
     Step { name: "tests", run: || cargo(&["test", "--release", "--workspace", "--no-fail-fast"]) },

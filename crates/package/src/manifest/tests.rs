@@ -40,9 +40,6 @@ fn the_example_of_the_documentation_is_accepted() {
     let manifest = Manifest::from_json(&example()).expect("valid");
     assert_eq!(manifest.title, "Payments");
     assert_eq!(manifest.permissions.memory, Some(ByteSize::new(64 << 20)));
-    assert!(manifest.knows_gateway(1, Address::repeat_byte(0x11)));
-    assert!(!manifest.knows_gateway(2, Address::repeat_byte(0x11)), "the same address on another chain is another");
-    assert!(manifest.knows_url(1, "wss://node.example"));
     let contract = &manifest.contracts[GATEWAY];
     let listed: Vec<_> =
         contract.functions().expect("valid").iter().map(|f| format!("{} {}", f.role, f.function.signature())).collect();
@@ -294,4 +291,18 @@ fn tuples_may_name_their_fields() {
         "z"
     );
     assert_eq!(check("function f()", "f()"), "");
+}
+
+#[test]
+fn row_27_the_publisher_knows_only_what_it_lists() {
+    let manifest = Manifest::from_json(&example()).expect("valid");
+    let (listed, other) = (Address::repeat_byte(0x11), Address::repeat_byte(0x22));
+    assert!(manifest.knows_gateway(1, listed));
+    assert!(!manifest.knows_gateway(1, other));
+    assert!(!manifest.knows_gateway(2, listed), "the same address on another chain is another contract");
+    assert!(manifest.knows_url(1, "wss://node.example"));
+    for other in ["wss://node.example.evil.example", "ws://node.example", "wss://node.example/other", ""] {
+        assert!(!manifest.knows_url(1, other), "{other}");
+    }
+    assert!(!manifest.knows_url(2, "wss://node.example"));
 }

@@ -61,7 +61,7 @@ fn a_folder_and_its_tarball_are_the_same_package() {
 }
 
 #[test]
-fn what_was_approved_is_kept_and_a_change_is_noticed() {
+fn row_12_what_was_approved_is_kept_and_a_change_is_noticed() {
     let dir = folder(&package_json());
     let package = Package::load(dir.path()).expect("a package");
     let home = tempfile::tempdir().expect("a temporary directory");
@@ -106,7 +106,7 @@ fn check(field: &str, value: Value, expect: &str) {
 }
 
 #[test]
-fn package_json_outside_the_rules_is_refused_by_name() {
+fn row_11_package_json_outside_the_rules_is_refused_by_name() {
     check("name", Value::Null, "package.json: name: is missing");
     check("name", json!("Bad Name"), "package.json: name: \"Bad Name\" is no npm package name");
     check("name", json!("../evil"), "package.json: name: \"../evil\" is no npm package name");
@@ -166,7 +166,7 @@ fn the_kind_follows_npms_rules() {
 }
 
 #[test]
-fn no_link_in_a_folder_is_followed() {
+fn row_11_no_link_in_a_folder_is_followed() {
     let outside = tempfile::tempdir().expect("a temporary directory");
     fs::write(outside.path().join("main.js"), MAIN).expect("written");
     let dir = folder(&package_json());

@@ -61,7 +61,7 @@ fn plain_files_lose_the_leading_folder() {
 }
 
 #[test]
-fn what_is_no_plain_file_refuses_the_archive() {
+fn row_11_what_is_no_plain_file_refuses_the_archive() {
     let check =
         |kind, expect: &str| refused_with(&packed(&[("package/a", FILE, b""), ("package/b", kind, b"")]), expect);
     check(EntryType::Symlink, "symbolic link");
@@ -73,7 +73,7 @@ fn what_is_no_plain_file_refuses_the_archive() {
 }
 
 #[test]
-fn paths_stay_inside_the_package() {
+fn row_11_paths_stay_inside_the_package() {
     let check = |path: &str, expect: &str| refused_with(&packed(&[(path, FILE, b"x")]), expect);
     check("package/../../etc/passwd", "\"..\" part");
     check("package/a/../b", "\"..\" part");
@@ -91,13 +91,13 @@ fn paths_stay_inside_the_package() {
 }
 
 #[test]
-fn a_name_stands_once_whatever_its_capitals() {
+fn row_11_a_name_stands_once_whatever_its_capitals() {
     refused_with(&packed(&[("package/a", FILE, b"1"), ("package/a", FILE, b"2")]), "has a twice");
     refused_with(&packed(&[("package/main.js", FILE, b"1"), ("package/MAIN.js", FILE, b"2")]), "has MAIN.js twice");
 }
 
 #[test]
-fn count_and_size_have_caps() {
+fn row_11_count_and_size_have_caps() {
     let names: Vec<_> = (0..5).map(|i| format!("package/{i}")).collect();
     let entries: Vec<_> = names.iter().map(|name| (name.as_str(), FILE, b"".as_slice())).collect();
     refused_with(&packed(&entries), "more than 4 entries");
@@ -107,7 +107,7 @@ fn count_and_size_have_caps() {
 }
 
 #[test]
-fn a_gzip_bomb_is_not_inflated() {
+fn row_11_a_gzip_bomb_is_not_inflated() {
     // 64 MiB of zeros behind a tiny archive, as padding: less than 70 KiB packed.
     let mut tar = Builder::new(Vec::new());
     entry(&mut tar, "package/a", FILE, b"x");
@@ -126,7 +126,7 @@ fn a_gzip_bomb_is_not_inflated() {
 }
 
 #[test]
-fn nothing_may_stand_behind_the_end() {
+fn row_11_nothing_may_stand_behind_the_end() {
     let honest = packed(&[("package/a", FILE, b"x")]);
     let mut longer = honest.clone();
     longer.extend_from_slice(&honest);
@@ -156,7 +156,7 @@ fn damage_is_found() {
 }
 
 #[test]
-fn long_names_work_and_cannot_smuggle() {
+fn row_11_long_names_work_and_cannot_smuggle() {
     // Names above 100 bytes come as entries of their own; the rules hold for the name that results.
     let long = |path: &str| {
         let mut builder = Builder::new(Vec::new());

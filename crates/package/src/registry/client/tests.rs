@@ -111,7 +111,7 @@ async fn credentials_reach_the_registry() {
 }
 
 #[tokio::test]
-async fn other_bytes_than_pinned_are_refused() {
+async fn row_11_other_bytes_than_pinned_are_refused() {
     let check = async |stated: Option<String>, pinned: Option<Integrity>, expect: &str| {
         let server = with_package("{own}/small/-/small-1.0.0.tgz", stated);
         let fetched =
