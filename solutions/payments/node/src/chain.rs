@@ -261,7 +261,7 @@ impl Chain {
     /// The inbox as far as it lies under `confirmations` blocks.
     pub(crate) fn confirmed_items(&self, confirmations: u64) -> u64 {
         // The item's own block is its first confirmation.
-        let deepest = (self.head.number + 1).saturating_sub(confirmations.max(1));
+        let Some(deepest) = (self.head.number + 1).checked_sub(confirmations.max(1)) else { return 0 };
         self.item_blocks.partition_point(|block| *block <= deepest) as u64
     }
 

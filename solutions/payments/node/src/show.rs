@@ -56,6 +56,8 @@ pub(crate) fn status(core: &Core) -> Value {
         "receipts": core.sequencer.as_ref().map_or(0, |sequencer| sequencer.receipts()).to_string(),
         "openTransactions": core.open_transactions().map(|transaction| transaction.hash).collect::<Vec<_>>(),
         "halted": chain.halted,
+        // A fault built in on purpose, for tests and demonstrations.
+        "adversary": core.setup.misbehave.is_some(),
         "fault": fault,
     })
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod edges;
 mod operator;
 mod replica;
 mod restarts;

@@ -1,47 +1,13 @@
 //! kill -9 at every write point of the node: nothing acknowledged is lost, nothing is done twice.
 
-use std::path::PathBuf;
-use std::process::Stdio;
+use std::os::unix::process::ExitStatusExt;
 
 use entresol_durable::{Process, REGISTRY};
-use payments_node::NodeArgs;
+use payments_node::{Misbehave, NodeArgs};
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 
-use crate::world::{Client, ETHER, User, World, message_of, start};
-
-/// The example beside this test's own executable.
-fn program() -> PathBuf {
-    let test = std::env::current_exe().expect("an executable");
-    test.ancestors().nth(2).expect("target/PROFILE/deps/test").join("examples/payments-node")
-}
-
-/// A node in a process of its own; `None` when it died before it answered.
-async fn spawn(world: &World, args: &NodeArgs, kill_at: Option<&str>) -> (Child, Option<Client>) {
-    let mut command = Command::new(program());
-    command
-        .args(["--role", "operator", "--rpc", world.rpc.as_str(), "--gateway", &world.gateway.to_string()])
-        .args(["--poll-ms", "20", "--batch-age-ms", "50", "--keep-bond", &args.keep_bond.to_string()])
-        .arg("--data-dir")
-        .arg(&args.data_dir)
-        .arg("--operator-key-file")
-        .arg(args.operator_key_file.as_ref().expect("an operator"))
-        .stdout(Stdio::piped())
-        .kill_on_drop(true);
-    if let Some(kill_at) = kill_at {
-        command.env(entresol_durable::KILL_AT, kill_at);
-    }
-    let mut child = command.spawn().expect("the example is built with the tests");
-    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
-    let line = lines.next_line().await.expect("readable");
-    let client = line.map(|line| {
-        let ready: Value = serde_json::from_str(&line).expect("one line of JSON");
-        let address = ready["listening"].as_str().unwrap_or_else(|| panic!("it did not start: {line}"));
-        Client::new(address.replace("ws://", "http://").parse().expect("an address"))
-    });
-    (child, client)
-}
+use crate::world::{Client, ETHER, User, World, message_of, spawn, start};
 
 /// Deposit, then one payment after another, until the node dies. Gives the receipts that were handed out.
 async fn until_it_dies(world: &World, child: &mut Child, client: Option<Client>, payer: &User, to: &User) -> Vec<Value> {
@@ -81,9 +47,8 @@ async fn nothing_acknowledged_is_lost_at_any_write_point() {
             let (alice, bob) = (User::new(1), User::new(2));
             world.deposit(alice.address, ETHER).await;
             let kill_at = format!("{}:{moment}", point.name);
-            let (mut child, client) = spawn(&world, &args, Some(&kill_at)).await;
+            let (mut child, client) = spawn(&args, Some(&kill_at)).await;
             let receipts = until_it_dies(&world, &mut child, client, &alice, &bob).await;
-            use std::os::unix::process::ExitStatusExt;
             let status = child.wait().await.expect("it died");
             assert_eq!(status.signal(), Some(9), "{kill_at}");
 
@@ -127,4 +92,28 @@ async fn a_restart_keeps_receipts_and_accounts() {
     let next = bob.pay(&world, &client, alice.address, 1).await;
     assert_eq!(next["sequence"], "1", "the chain of receipts goes on: {next}");
     node.stop().await.expect("a clean stop");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_killed_while_it_contests_still_contests() {
+    for kill_at in ["node.transaction.store:before", "node.transaction.store:after", "node.transaction.broadcast:after"] {
+        let world = World::new().await;
+        let (alice, bob) = (User::new(1), User::new(2));
+        let args = NodeArgs { misbehave: Some(Misbehave::FalseRootOnce), ..world.operator_args() };
+        let (operator, client) = start(args).await;
+        world.deposit(alice.address, ETHER).await;
+        client.until_status("the false batch stands", |status| !status["fault"].is_null()).await;
+
+        let args = world.replica_args(true);
+        let (mut child, _) = spawn(&args, Some(kill_at)).await;
+        assert_eq!(child.wait().await.expect("it died").signal(), Some(9), "{kill_at}");
+        let (replica, copy) = start(args).await;
+        for node in [&client, &copy] {
+            node.until_balance(alice.address, ETHER).await;
+        }
+        alice.pay(&world, &client, bob.address, 1).await;
+        copy.until_balance(bob.address, 1).await;
+        replica.stop().await.expect("a clean stop");
+        operator.stop().await.expect("a clean stop");
+    }
 }

@@ -21,8 +21,7 @@ pub(crate) const OPERATOR: Address = address!("0xf39Fd6e51aad88F6F4ce6aB8827279c
 pub(crate) const OPERATOR_KEY: &str = "ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
 /// anvil's second account: deposits.
 pub(crate) const RICH: Address = address!("0x70997970C51812dc3A010C7d01b50e0d17dc79C8");
-/// anvil's third account: contests.
-pub(crate) const CHALLENGER: Address = address!("0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC");
+/// Key of anvil's third account, which contests.
 pub(crate) const CHALLENGER_KEY: &str = "5de4111afa1a4b94908f83103eb1f1706367c2e68ca870fc3fb9a804cdab365a";
 
 pub(crate) const ETHER: u128 = 1_000_000_000_000_000_000;
@@ -42,6 +41,11 @@ impl Client {
     pub(crate) fn new(url: Url) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         Self { http: reqwest::Client::builder().timeout(PATIENCE).build().expect("a client"), url }
+    }
+
+    /// The node's WebSocket address.
+    pub(crate) fn websocket(&self) -> String {
+        self.url.as_str().replace("http://", "ws://")
     }
 
     /// The `result`, or the `error` object.
@@ -105,10 +109,14 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new() -> Self {
+        Self::on_chain(31_337).await
+    }
+
+    pub(crate) async fn on_chain(chain_id: u64) -> Self {
         let cache = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
         let anvil = entresol_package::anvil::locate_or_fetch(&cache, |_, _| ()).await.expect("anvil");
         let mut child = Command::new(anvil)
-            .args(["--port", "0", "--chain-id", "31337"])
+            .args(["--port", "0", "--chain-id", &chain_id.to_string()])
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .kill_on_drop(true)
@@ -125,11 +133,14 @@ impl World {
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         let rpc: Url = format!("http://{address}").parse().expect("an address");
         let layer1 = Client::new(rpc.clone());
-        let terms = Deployment { operator: OPERATOR, challenge: CHALLENGE, force: 86_400, min_bond: ETHER };
+        // Elsewhere than on the local chains the contract demands longer times and a higher bond.
+        let local = chain_id == 31_337;
+        let (challenge, min_bond) = if local { (CHALLENGE, ETHER) } else { (604_800, 3 * ETHER) };
+        let terms = Deployment { operator: OPERATOR, challenge, force: 86_400, min_bond };
         let code = creation_code(&terms).expect("the artifact");
         let receipt = send(&layer1, json!({ "from": OPERATOR, "input": code, "gas": "0x1000000" })).await;
         let gateway: Address = receipt["contractAddress"].as_str().expect("deployed").parse().expect("an address");
-        let domain = Domain::new(31_337, gateway);
+        let domain = Domain::new(chain_id, gateway);
         let world = Self { _anvil: child, layer1, rpc, gateway, domain, dir: tempfile::tempdir().expect("a folder") };
         world.send(OPERATOR, ETHER, PaymentsGateway::bondCall {}).await;
         world
@@ -163,7 +174,7 @@ impl World {
         balance.as_str().expect("a quantity").parse().expect("a quantity")
     }
 
-    fn key_file(&self, name: &str, key: &str) -> PathBuf {
+    pub(crate) fn key_file(&self, name: &str, key: &str) -> PathBuf {
         use std::os::unix::fs::PermissionsExt;
         let path = self.dir.path().join(name);
         std::fs::write(&path, key).expect("written");
@@ -216,6 +227,45 @@ pub(crate) async fn start(args: NodeArgs) -> (Node, Client) {
     let client = Client::new(format!("http://{}", node.address()).parse().expect("an address"));
     client.until_status("it has caught up", |status| status["synced"] == true).await;
     (node, client)
+}
+
+/// The example beside this test's own executable.
+fn program() -> PathBuf {
+    let test = std::env::current_exe().expect("an executable");
+    test.ancestors().nth(2).expect("target/PROFILE/deps/test").join("examples/payments-node")
+}
+
+/// A node in a process of its own; no client when it died before it answered.
+pub(crate) async fn spawn(args: &NodeArgs, kill_at: Option<&str>) -> (Child, Option<Client>) {
+    let role = match args.role {
+        Role::Operator => "operator",
+        Role::Replica => "replica",
+    };
+    let mut command = Command::new(program());
+    command
+        .args(["--role", role, "--rpc", args.rpc.as_str(), "--gateway", &args.gateway.to_string()])
+        .args(["--poll-ms", "20", "--batch-age-ms", "50", "--keep-bond", &args.keep_bond.to_string()])
+        .arg("--data-dir")
+        .arg(&args.data_dir)
+        .stdout(Stdio::piped())
+        .kill_on_drop(true);
+    for (flag, file) in [("--operator-key-file", &args.operator_key_file), ("--challenger-key-file", &args.challenger_key_file)] {
+        if let Some(file) = file {
+            command.arg(flag).arg(file);
+        }
+    }
+    if let Some(kill_at) = kill_at {
+        command.env(entresol_durable::KILL_AT, kill_at);
+    }
+    let mut child = command.spawn().expect("the example is built with the tests");
+    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+    let line = lines.next_line().await.expect("readable");
+    let client = line.map(|line| {
+        let ready: Value = serde_json::from_str(&line).expect("one line of JSON");
+        let address = ready["listening"].as_str().unwrap_or_else(|| panic!("it did not start: {line}"));
+        Client::new(address.replace("ws://", "http://").parse().expect("an address"))
+    });
+    (child, client)
 }
 
 /// A layer-2 account.
