@@ -355,8 +355,7 @@ export default class Payments {
     const { gateway } = this.layer1.contracts;
     if (!gateway) throw new PaymentsError(code.INVALID, "payments needs the address of its gateway contract; add the solution again with one");
     this.domain = new Domain(Number(this.layer1.networkId), gateway);
-    this.accounts = await this.wallet.getAccounts();
-    if (this.accounts.length === 0) this.accounts = [await this.wallet.getAccount(0)];
+    this.accounts = await this.#knownAccounts();
     for (const key of await this.wallet.listLocalDb("outbox/")) this.outbox.set(key, await this.wallet.getFromLocalDb(key));
     for (const key of await this.wallet.listLocalDb("withdrawal/")) this.requests.set(key, await this.wallet.getFromLocalDb(key));
     this.published = (await this.wallet.getLayer2State())?.accounts !== undefined;
@@ -364,6 +363,20 @@ export default class Payments {
     // The node may be down: that is a state, not a failed start.
     void this.node.open();
     this.#probe();
+  }
+
+  /** While the seed is locked no address can be derived; what is known is enough to follow the accounts. @returns {Promise<WalletAccount[]>} */
+  async #knownAccounts() {
+    try {
+      const accounts = await this.wallet.getAccounts();
+      if (accounts.length === 0) accounts.push(await this.wallet.getAccount(0));
+      await this.wallet.persist("accounts", accounts);
+      return accounts;
+    } catch (error) {
+      const kept = await this.wallet.getFromLocalDb("accounts");
+      if (kept === null) throw error;
+      return kept;
+    }
   }
 
   /** @param {any} message */
@@ -477,6 +490,7 @@ export default class Payments {
   async newAccount() {
     const account = await this.wallet.getAccount();
     if (!this.accounts.some((known) => known.index === account.index)) this.accounts.push(account);
+    await this.wallet.persist("accounts", this.accounts);
     if (this.node.connected) {
       await this.#subscribe(account).catch(() => {});
       await this.#refresh().catch(() => {});
