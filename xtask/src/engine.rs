@@ -69,12 +69,11 @@ const PATCHES: [(&str, &str, &str); 6] = [
 ];
 
 const CLANG: &str = "clang-19";
-const LINKER: &str = "wasm-ld-19";
 
 /// Debian packages, and a file each of them brings.
 const DEBIAN: [(&str, &str); 4] = [
     ("clang-19", "/usr/bin/clang-19"),
-    ("lld-19", "/usr/bin/wasm-ld-19"),
+    ("lld-19", "/usr/lib/llvm-19/bin/wasm-ld"),
     ("wasi-libc", "/usr/lib/wasm32-wasi/libc.a"),
     ("libclang-rt-19-dev-wasm32", "/usr/lib/llvm-19/lib/clang/19/lib/wasi/libclang_rt.builtins-wasm32.a"),
 ];
@@ -255,7 +254,8 @@ fn compile(build: &Path) -> Result<Vec<u8>> {
     for (unit, mut child) in running {
         ensure!(child.wait()?.success(), "compiling {unit} failed");
     }
-    execute(clang().args(&objects).args(LINK).args([&format!("--ld-path=/usr/bin/{LINKER}"), "-o", "engine.wasm"]))?;
+    // clang takes the linker of its own version, from lld-19.
+    execute(clang().args(&objects).args(LINK).args(["-o", "engine.wasm"]))?;
     Ok(fs::read(build.join("engine.wasm"))?)
 }
 

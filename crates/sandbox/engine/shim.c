@@ -3,6 +3,7 @@
 // Everything here runs inside WebAssembly: a mistake in this file can break the guest, never the host. Pointers and
 // lengths are offsets into the guest's own linear memory. Every export answers 0 when it went well and 1 when it has
 // told the host about an error through `report`.
+#include <malloc.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,8 @@ IMPORT("random") extern int host_random(uint8_t *into, size_t length);
 IMPORT("call") extern int host_call(int service, const char *name, size_t name_length, const uint8_t *payload,
                                     size_t payload_length);
 IMPORT("take") extern void host_take(uint8_t *into);
+// The heap is full. Does not come back.
+IMPORT("exhausted") extern _Noreturn void host_exhausted(void);
 // fatal: the evaluation failed. Not fatal: an error that nobody caught.
 IMPORT("report") extern void host_report(int fatal, const char *message, size_t message_length, const char *stack,
                                          size_t stack_length);
@@ -33,6 +36,31 @@ static JSContext *context;
 static size_t heap_limit;
 static JSValue handlers = JS_UNDEFINED; // { boundary, primordials, onMessage, onTimer, seal }, made by boundary.js
 static JSValue exported = JS_UNDEFINED; // what boundary.script() answers
+
+// ---- Memory ----------------------------------------------------------------------------------------------------
+
+// A script can deal with a buffer it did not get; nobody can deal with a heap that is full, least of all the
+// interpreter, which goes on after some failures as if nothing were lost.
+enum { SMALL = 65536 };
+
+void sandbox_refused(size_t size) {
+    if (size < SMALL)
+        host_exhausted();
+}
+
+static void *checked(void *allocated, size_t size) {
+    if (!allocated)
+        sandbox_refused(size);
+    return allocated;
+}
+
+static void *memory_calloc(void *opaque, size_t count, size_t size) { return checked(calloc(count, size), count * size); }
+static void *memory_malloc(void *opaque, size_t size) { return checked(malloc(size), size); }
+static void memory_free(void *opaque, void *block) { free(block); }
+static void *memory_realloc(void *opaque, void *block, size_t size) { return checked(realloc(block, size), size); }
+static size_t memory_usable_size(const void *block) { return malloc_usable_size((void *)block); }
+
+static const JSMallocFunctions memory = {memory_calloc, memory_malloc, memory_free, memory_realloc, memory_usable_size};
 
 // ---- Errors ----------------------------------------------------------------------------------------------------
 
@@ -83,9 +111,7 @@ static void forget_rejection(Rejection **link) {
 
 static void on_rejection(JSContext *ctx, JSValueConst promise, JSValueConst reason, bool is_handled, void *opaque) {
     if (!is_handled) {
-        Rejection *rejection = malloc(sizeof *rejection);
-        if (!rejection)
-            return;
+        Rejection *rejection = checked(malloc(sizeof *rejection), sizeof *rejection);
         *rejection = (Rejection){NULL, JS_DupValue(ctx, promise), JS_DupValue(ctx, reason)};
         *rejections_end = rejection;
         rejections_end = &rejection->next;
@@ -455,7 +481,7 @@ static void set_global(const char *name, const char *handler) {
 EXPORT("allocate") void *sandbox_allocate(size_t length) { return malloc(length); }
 
 EXPORT("start") int sandbox_start(size_t heap, size_t stack) {
-    runtime = JS_NewRuntime();
+    runtime = JS_NewRuntime2(&memory, NULL);
     if (!runtime)
         return 1;
     heap_limit = heap;

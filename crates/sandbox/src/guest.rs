@@ -137,6 +137,7 @@ pub(crate) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     linker.func_wrap(OURS, "call", call)?;
     linker.func_wrap(OURS, "take", take)?;
     linker.func_wrap(OURS, "report", report)?;
+    linker.func_wrap(OURS, "exhausted", exhausted)?;
     // The C library's own imports: a clock, and files that do not exist.
     const WASI: &str = "wasi_snapshot_preview1";
     linker.func_wrap(WASI, "clock_time_get", clock)?;
@@ -241,7 +242,7 @@ fn report(
     stack_at: u32,
     stack_length: u32,
 ) -> wasmtime::Result<()> {
-    // The engine's own words when an allocation fails; the interpreter cannot be trusted to go on from there.
+    // The engine's own words when a large allocation fails. Nobody caught it, so what came after it did not happen.
     const OUT_OF_MEMORY: &[u8] = b"InternalError: out of memory";
     let (message, guest) = piece(&mut caller, message_at, message_length)?;
     if message == OUT_OF_MEMORY {
@@ -257,6 +258,11 @@ fn report(
         guest.outgoing.push(Outgoing::Uncaught { message, stack });
     }
     Ok(())
+}
+
+/// The heap is full, and the interpreter cannot be trusted to go on.
+fn exhausted(mut caller: Caller<'_, Guest>) -> wasmtime::Result<()> {
+    caller.data_mut().stop(SandboxError::Memory)
 }
 
 fn clock(mut caller: Caller<'_, Guest>, _clock: i32, _precision: i64, at: u32) -> wasmtime::Result<i32> {

@@ -41,7 +41,7 @@ fn prototype_pollution_does_not_reach_the_glue() {
             ]) for (const name of names) define(prototype, name, { value: spy(String(name)), writable: true, configurable: true });
             for (const name of ["id", "value", "secret", "result", "onMessage", "callback"]) {
                 define(Object.prototype, name, {
-                    set(v) { seen[seen.length] = ["setter", this, v]; }, get() { seen[seen.length] = ["getter", this]; }, configurable: true,
+                    __proto__: null, set(v) { seen[seen.length] = ["setter", this, v]; }, get() { seen[seen.length] = ["getter", this]; }, configurable: true,
                 });
             }
             JSON.parse = JSON.stringify = Reflect.apply = Object.keys = Object.freeze = spy("static");
