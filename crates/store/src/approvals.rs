@@ -241,7 +241,8 @@ impl Store {
     pub fn expire_approvals(&self, now: u64) -> Result<Vec<Approval>, StoreError> {
         let pending = self.approvals(ApprovalFilter { state: Some(ApprovalState::Pending), ..Default::default() })?;
         let late = pending.into_iter().filter(|approval| now >= approval.expires_at);
-        late.map(|approval| self.decide_approval(approval.id, &approval.digest, Decision::Expire, "time", now)).collect()
+        late.map(|approval| self.decide_approval(approval.id, &approval.digest, Decision::Expire, "time", now))
+            .collect()
     }
 
     /// Notes what became of an approved request: done (`Ok`) or failed (`Err`), each with its data. A request that

@@ -69,6 +69,7 @@ pub(crate) fn begin(connection: &mut Connection) -> rusqlite::Result<Transaction
 }
 
 /// SQLite gives the files beside the database the database's own mode, so it is enough to be first.
+#[allow(clippy::disallowed_methods, reason = "an empty file, as SQLite would create it: nothing to be torn or lost")]
 fn make_private(path: &Path) -> std::io::Result<()> {
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
     if file.metadata()?.permissions().mode() & 0o077 != 0 {
@@ -77,6 +78,7 @@ fn make_private(path: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
+#[allow(clippy::disallowed_methods, reason = "settings of the connection: nothing is written")]
 fn unlock(connection: &Connection, key: &[u8; 32]) -> Result<(), StoreError> {
     // SQLCipher writes its complaint about a wrong key to the standard error of the process by itself; it is an error
     // value here.
@@ -100,8 +102,10 @@ fn unlock(connection: &Connection, key: &[u8; 32]) -> Result<(), StoreError> {
 }
 
 /// Settings of every connection. The first statement that reads the file is where a wrong key shows.
+#[allow(clippy::disallowed_methods, reason = "settings of the connection: nothing is written")]
 fn settle(connection: &Connection) -> rusqlite::Result<()> {
-    connection.execute_batch("PRAGMA locking_mode = EXCLUSIVE; PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = ON;")?;
+    connection
+        .execute_batch("PRAGMA locking_mode = EXCLUSIVE; PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = ON;")?;
     connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
     connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
     connection.execute_batch("PRAGMA synchronous = FULL;")

@@ -13,6 +13,7 @@ pub(crate) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     run(connection, MIGRATIONS)
 }
 
+#[allow(clippy::disallowed_methods, reason = "inside the transaction that write_point! commits")]
 fn run(connection: &mut Connection, migrations: &[&str]) -> Result<(), StoreError> {
     let found: u32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     let known = u32::try_from(migrations.len()).unwrap_or(u32::MAX);

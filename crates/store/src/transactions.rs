@@ -137,8 +137,8 @@ fn get(connection: &Connection, hash: &str) -> rusqlite::Result<Option<Transacti
 }
 
 fn by_approval(connection: &Connection, approval_id: u64) -> rusqlite::Result<Option<Transaction>> {
-    let mut statement = connection
-        .prepare_cached("SELECT * FROM transactions WHERE approval_id = ?1 AND state <> 'replaced'")?;
+    let mut statement =
+        connection.prepare_cached("SELECT * FROM transactions WHERE approval_id = ?1 AND state <> 'replaced'")?;
     statement.query_row([approval_id], read).optional()
 }
 

@@ -93,8 +93,7 @@ const LIFE: &[Step] = &[
     Step {
         point: "store.network.put",
         write: |store| {
-            let network =
-                Network { name: "devnet".to_owned(), chain_id: 1, rpc_urls: vec![], confirmations: 1 };
+            let network = Network { name: "devnet".to_owned(), chain_id: 1, rpc_urls: vec![], confirmations: 1 };
             store.put_network(&network).expect("stored");
         },
         written: |store| store.network("devnet").expect("read").is_some(),

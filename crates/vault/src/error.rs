@@ -67,7 +67,9 @@ pub enum VaultError {
         position: usize,
     },
     /// All words are known, but they do not belong together.
-    #[error("every word of the phrase is known, but its checksum is wrong: a word is mistaken for another, or two have changed places; compare all of them with your copy")]
+    #[error(
+        "every word of the phrase is known, but its checksum is wrong: a word is mistaken for another, or two have changed places; compare all of them with your copy"
+    )]
     Checksum,
     /// The seed is locked.
     #[error("the wallet is locked; unlock it with `entresol unlock`")]
@@ -96,7 +98,9 @@ pub enum VaultError {
         field: &'static str,
     },
     /// The fee could exceed what was approved.
-    #[error("approval {approval_id} covers a total fee of {ceiling} wei, this transaction may cost {fee}; nothing was signed, ask again with a higher ceiling")]
+    #[error(
+        "approval {approval_id} covers a total fee of {ceiling} wei, this transaction may cost {fee}; nothing was signed, ask again with a higher ceiling"
+    )]
     FeeAboveCeiling {
         /// The approval.
         approval_id: u64,

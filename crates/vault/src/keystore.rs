@@ -177,8 +177,8 @@ fn seal(key: &Secret32, aad: &[u8], plain: &[u8]) -> Result<Sealed, VaultError> 
 fn unseal(key: &Secret32, aad: &[u8], sealed: &Sealed) -> Result<Option<Zeroizing<Vec<u8>>>, VaultError> {
     let nonce: [u8; 24] = bytes(&sealed.nonce, "a nonce")?;
     let ciphertext = hex::decode(&sealed.ciphertext).map_err(|_| VaultError::Damaged { reason: "a sealed value" })?;
-    let plain = XChaCha20Poly1305::new((&**key).into())
-        .decrypt(&XNonce::from(nonce), Payload { msg: &ciphertext, aad });
+    let plain =
+        XChaCha20Poly1305::new((&**key).into()).decrypt(&XNonce::from(nonce), Payload { msg: &ciphertext, aad });
     Ok(plain.ok().map(Zeroizing::new))
 }
 
@@ -235,7 +235,8 @@ impl Keystore {
     }
 
     fn to_text(&self) -> Result<String, VaultError> {
-        let text = serde_json::to_string_pretty(self).map_err(|_| VaultError::Crypto { what: "writing the keystore" })?;
+        let text =
+            serde_json::to_string_pretty(self).map_err(|_| VaultError::Crypto { what: "writing the keystore" })?;
         Ok(text + "\n")
     }
 

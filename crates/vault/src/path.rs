@@ -42,7 +42,9 @@ pub enum PathError {
     #[error("a path starts with \"m/\", such as m/43'/60'/1775'/7'")]
     Start,
     /// A level that is no plain number with one hardening mark.
-    #[error("level {level} is not a plain number below 2147483648; write digits only, without sign, spaces or leading zeros")]
+    #[error(
+        "level {level} is not a plain number below 2147483648; write digits only, without sign, spaces or leading zeros"
+    )]
     Number {
         /// Level, counted from 1.
         level: usize,
@@ -60,7 +62,9 @@ pub enum PathError {
         found: usize,
     },
     /// A path that belongs to wallets.
-    #[error("m/{purpose}' is where money lies ({owner}); a plugin never gets keys there, choose a path such as m/43'/60'/1775'/7'")]
+    #[error(
+        "m/{purpose}' is where money lies ({owner}); a plugin never gets keys there, choose a path such as m/43'/60'/1775'/7'"
+    )]
     Money {
         /// The first level.
         purpose: u32,
@@ -140,11 +144,8 @@ impl FromStr for SubtreePath {
         if found > MAX_LEVELS {
             return Err(PathError::Levels { found });
         }
-        let levels = rest
-            .split('/')
-            .enumerate()
-            .map(|(index, text)| level(index + 1, text))
-            .collect::<Result<Vec<_>, _>>()?;
+        let levels =
+            rest.split('/').enumerate().map(|(index, text)| level(index + 1, text)).collect::<Result<Vec<_>, _>>()?;
         if let Some((purpose, owner)) = MONEY_PURPOSES.iter().find(|(purpose, _)| levels.first() == Some(purpose)) {
             return Err(PathError::Money { purpose: *purpose, owner });
         }

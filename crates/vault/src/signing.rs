@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::{Approved, Intent, VaultError};
 
 /// What a solution's own key may sign: anything, the money of a solution is the plugin's to handle.
+#[allow(clippy::large_enum_variant, reason = "made, signed and dropped one at a time")]
 #[derive(Clone, Debug)]
 pub enum SubtreePayload {
     /// A hash, signed as it is.
@@ -93,7 +94,11 @@ pub(crate) fn check(from: Address, tx: &TxEip1559, approved: &Approved) -> Resul
     Ok(())
 }
 
-pub(crate) fn sign_transaction(key: &SigningKey, from: Address, tx: &TxEip1559) -> Result<SignedTransaction, VaultError> {
+pub(crate) fn sign_transaction(
+    key: &SigningKey,
+    from: Address,
+    tx: &TxEip1559,
+) -> Result<SignedTransaction, VaultError> {
     let signature = Signature::from_raw_array(&sign_hash(key, &tx.signature_hash())?)
         .map_err(|_| VaultError::Crypto { what: "reading the signature back" })?;
     let signed = tx.clone().into_signed(signature);

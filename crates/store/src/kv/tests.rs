@@ -76,7 +76,8 @@ fn a_batch_is_all_or_nothing() {
     assert!(matches!(failed, Err(StoreError::ExpectationFailed { ref key }) if key == "a"));
     let over = fixture.kv_batch(id, &[delete("a"), put("c", &"x".repeat(200))], 100);
     assert!(matches!(over, Err(StoreError::QuotaExceeded { .. })));
-    let all: Vec<_> = fixture.kv_list(id, "").expect("read").into_iter().map(|entry| (entry.key, entry.value)).collect();
+    let all: Vec<_> =
+        fixture.kv_list(id, "").expect("read").into_iter().map(|entry| (entry.key, entry.value)).collect();
     assert_eq!(all, [("a".to_owned(), b"1".to_vec()), ("b".to_owned(), b"2".to_vec())]);
     assert_eq!(fixture.kv_used(id).expect("read"), 4);
 }

@@ -63,7 +63,9 @@ fn a_nonce_is_used_once_per_chain_and_sender() {
     let taken = fixture.insert_transaction(&transaction("0x2", 7));
     assert!(matches!(taken, Err(StoreError::NonceTaken { nonce: 7, .. })));
     fixture.insert_transaction(&Transaction { chain_id: 1, ..transaction("0x3", 7) }).expect("another chain");
-    fixture.insert_transaction(&Transaction { from: "0x7099".to_owned(), ..transaction("0x4", 7) }).expect("another sender");
+    fixture
+        .insert_transaction(&Transaction { from: "0x7099".to_owned(), ..transaction("0x4", 7) })
+        .expect("another sender");
     let failed = TransactionUpdate::state(TransactionState::Failed);
     fixture.update_transaction("0x1", &failed, 2).expect("updated");
     fixture.insert_transaction(&transaction("0x2", 7)).expect("the nonce is free again");

@@ -57,7 +57,9 @@ fn lists_are_filtered_and_keep_their_order() {
     let (fixture, solution) = Fixture::with_solution();
     let ids: Vec<u64> = TransferKind::ALL
         .iter()
-        .map(|kind| fixture.create_transfer(&NewTransfer { kind: *kind, ..deposit(solution.id) }, 1).expect("stored").id)
+        .map(|kind| {
+            fixture.create_transfer(&NewTransfer { kind: *kind, ..deposit(solution.id) }, 1).expect("stored").id
+        })
         .collect();
     let check = |filter: TransferFilter, expect: &[u64]| {
         let found: Vec<u64> = fixture.transfers(filter).expect("read").iter().map(|transfer| transfer.id).collect();

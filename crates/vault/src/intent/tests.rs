@@ -30,12 +30,36 @@ fn a_digest_depends_on_every_field() {
     };
     let all = [
         transaction(),
-        change(|i| if let Intent::Transaction { chain_id, .. } = i { *chain_id = 1 }),
-        change(|i| if let Intent::Transaction { from, .. } = i { *from = OTHER }),
-        change(|i| if let Intent::Transaction { to, .. } = i { *to = OWNER }),
-        change(|i| if let Intent::Transaction { value, .. } = i { *value += U256::from(1) }),
-        change(|i| if let Intent::Transaction { input, .. } = i { *input = Bytes::from_static(&[1, 2, 3]) }),
-        change(|i| if let Intent::Transaction { max_total_fee, .. } = i { *max_total_fee += U256::from(1) }),
+        change(|i| {
+            if let Intent::Transaction { chain_id, .. } = i {
+                *chain_id = 1
+            }
+        }),
+        change(|i| {
+            if let Intent::Transaction { from, .. } = i {
+                *from = OTHER
+            }
+        }),
+        change(|i| {
+            if let Intent::Transaction { to, .. } = i {
+                *to = OWNER
+            }
+        }),
+        change(|i| {
+            if let Intent::Transaction { value, .. } = i {
+                *value += U256::from(1)
+            }
+        }),
+        change(|i| {
+            if let Intent::Transaction { input, .. } = i {
+                *input = Bytes::from_static(&[1, 2, 3])
+            }
+        }),
+        change(|i| {
+            if let Intent::Transaction { max_total_fee, .. } = i {
+                *max_total_fee += U256::from(1)
+            }
+        }),
         Intent::Message { from: OWNER, message: Bytes::from_static(b"hello") },
         Intent::Message { from: OTHER, message: Bytes::from_static(b"hello") },
         Intent::Message { from: OWNER, message: Bytes::new() },
@@ -65,10 +89,13 @@ fn the_order_of_keys_does_not_matter_to_a_digest() {
 #[test]
 fn digests_never_change() {
     // Pinned: an approval stored before an update of the program must still fit after it.
-    expect_test::expect!["0xb0f4ec6978b986a4d68d8d21b21532796b9e1e3cf875a6a583476d822d1a9b86"].assert_eq(&transaction().digest().to_string());
+    expect_test::expect!["0xb0f4ec6978b986a4d68d8d21b21532796b9e1e3cf875a6a583476d822d1a9b86"]
+        .assert_eq(&transaction().digest().to_string());
     let message = Intent::Message { from: OWNER, message: Bytes::from_static(b"hello") };
-    expect_test::expect!["0xa750cb6755b1cc604a44918924bc525b7c9eb601979f797c28037ff21eade61f"].assert_eq(&message.digest().to_string());
-    expect_test::expect!["0xa778676afb490aa9e5fe880d2c03ba6b7b67716d5a542b9e4ced47850c5f83d6"].assert_eq(&typed(json!({ "b": 1, "a": ["x"] })).digest().to_string());
+    expect_test::expect!["0xa750cb6755b1cc604a44918924bc525b7c9eb601979f797c28037ff21eade61f"]
+        .assert_eq(&message.digest().to_string());
+    expect_test::expect!["0xa778676afb490aa9e5fe880d2c03ba6b7b67716d5a542b9e4ced47850c5f83d6"]
+        .assert_eq(&typed(json!({ "b": 1, "a": ["x"] })).digest().to_string());
 }
 
 #[test]
@@ -82,7 +109,8 @@ fn an_intent_survives_json() {
           "value": "0xde0b6b3a7640000",
           "input": "0x01020304",
           "max_total_fee": "0xf4240"
-        }"#]].assert_eq(&serde_json::to_string_pretty(&transaction()).expect("JSON"));
+        }"#]]
+    .assert_eq(&serde_json::to_string_pretty(&transaction()).expect("JSON"));
     let message = Intent::Message { from: OWNER, message: Bytes::from_static(&[0xff, 0]) };
     for intent in [transaction(), message, typed(json!({ "n": u64::MAX, "nested": { "list": [1, 2.5, null] } }))] {
         let text = serde_json::to_string(&intent).expect("JSON");

@@ -114,7 +114,7 @@ fn costs_out_of_bounds_are_refused_before_they_are_paid() {
 #[test]
 fn a_newer_file_is_not_called_damaged() {
     let newer = br#"{ "version": 2, "something": "else" }"#;
-    let error = Keystore::parse(newer).err().expect("an error");
+    let error = Keystore::parse(newer).expect_err("refused");
     assert_eq!(error.to_string(), "the keystore has version 2, this program knows version 1; use a newer entresol");
     assert!(matches!(Keystore::parse(br#"{ "version": 0 }"#), Err(VaultError::Damaged { .. })));
     let mut other = sample();

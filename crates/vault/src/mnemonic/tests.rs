@@ -40,7 +40,8 @@ fn bip39_vectors() {
 #[test]
 fn typing_habits_are_no_mistakes() {
     let plain = words(VECTORS[1].1).expect("a good phrase");
-    let typed = words("  Legal winner\tTHANK year wave\n sausage worth useful legal winner thank yellow\n").expect("a good phrase");
+    let typed = words("  Legal winner\tTHANK year wave\n sausage worth useful legal winner thank yellow\n")
+        .expect("a good phrase");
     assert_eq!(plain.entropy(), typed.entropy());
 }
 

@@ -19,7 +19,9 @@ fn wallet_paths_are_refused() {
     let owner = "BIP-44 wallets, this one's own owner accounts among them";
     let money = |purpose, owner| Err(PathError::Money { purpose, owner });
     // Above, equal to, below and beside the owner accounts.
-    for path in ["m/44'", "m/44'/60'", "m/44'/60'/0'", "m/44h/60h/0h", "m/44'/60'/0'/0'", "m/44'/60'/0'/0'/0'", "m/44'/60'/7'"] {
+    for path in
+        ["m/44'", "m/44'/60'", "m/44'/60'/0'", "m/44h/60h/0h", "m/44'/60'/0'/0'", "m/44'/60'/0'/0'/0'", "m/44'/60'/7'"]
+    {
         check(path, money(44, owner));
     }
     check("m/49'/0'/0'", money(49, "BIP-49 wallets"));
@@ -43,9 +45,23 @@ fn odd_spellings_are_refused() {
         check(text, Err(PathError::Start));
     }
     for text in [
-        "m/", "m//43'/60'/7'", "m/+43'/60'/7'", "m/-1'/60'/7'", "m/043'/60'/7'", "m/00'/60'/7'", "m/0x2b'/60'/7'", "m/4 3'/60'/7'",
-        "m/２'/60'/7'", "m/2147483648'/60'/7'", "m/99999999999999999999'/60'/7'", "m/43''/60'/7'", "m/43'h/60'/7'", "m/'/60'/7'",
-        "m/43’/60'/7'", "m/*'/60'/7'", "m/../60'/7'",
+        "m/",
+        "m//43'/60'/7'",
+        "m/+43'/60'/7'",
+        "m/-1'/60'/7'",
+        "m/043'/60'/7'",
+        "m/00'/60'/7'",
+        "m/0x2b'/60'/7'",
+        "m/4 3'/60'/7'",
+        "m/２'/60'/7'",
+        "m/2147483648'/60'/7'",
+        "m/99999999999999999999'/60'/7'",
+        "m/43''/60'/7'",
+        "m/43'h/60'/7'",
+        "m/'/60'/7'",
+        "m/43’/60'/7'",
+        "m/*'/60'/7'",
+        "m/../60'/7'",
     ] {
         check(text, Err(PathError::Number { level: 1 }));
     }
@@ -100,7 +116,8 @@ fn default_roots_depend_on_chain_gateway_and_package_and_never_change() {
         assert!(all[..i].iter().all(|other| !one.overlaps(other)));
     }
     // Pinned: users find their keys again after a restore only if this never changes.
-    expect_test::expect!["m/43'/60'/1775'/1078252738'/1558610476'/46304231'/1945530857'"].assert_eq(&all[0].to_string());
+    expect_test::expect!["m/43'/60'/1775'/1078252738'/1558610476'/46304231'/1945530857'"]
+        .assert_eq(&all[0].to_string());
 }
 
 #[test]

@@ -59,7 +59,8 @@ fn the_approved_transaction_is_signed_and_recovers_to_its_sender() {
 
 #[test]
 fn a_transaction_that_differs_in_any_field_is_refused() {
-    let cases: [(&str, fn(&mut TxEip1559)); 7] = [
+    type Change = fn(&mut TxEip1559);
+    let cases: [(&str, Change); 7] = [
         ("the chain id", |tx| tx.chain_id = 1),
         ("the recipient", |tx| tx.to = TxKind::Call(OWNER)),
         ("the recipient", |tx| tx.to = TxKind::Create),
@@ -81,14 +82,21 @@ fn a_transaction_that_differs_in_any_field_is_refused() {
 #[test]
 fn the_fee_is_bounded_by_its_ceiling_and_may_move_below_it() {
     let mut tx = transaction();
-    for (gas_limit, price, covered) in
-        [(21_000, 100, true), (42_000, 50, true), (21_000, 101, false), (21_001, 100, false), (u64::MAX, u128::MAX, false)]
-    {
+    for (gas_limit, price, covered) in [
+        (21_000, 100, true),
+        (42_000, 50, true),
+        (21_000, 101, false),
+        (21_001, 100, false),
+        (u64::MAX, u128::MAX, false),
+    ] {
         (tx.gas_limit, tx.max_fee_per_gas) = (gas_limit, price);
         let result = check(OWNER, &tx, &approve(intent()));
         match covered {
             true => result.expect("covered"),
-            false => assert!(matches!(result, Err(VaultError::FeeAboveCeiling { approval_id: 9, .. })), "{gas_limit} {price}"),
+            false => assert!(
+                matches!(result, Err(VaultError::FeeAboveCeiling { approval_id: 9, .. })),
+                "{gas_limit} {price}"
+            ),
         }
     }
     // A replacement at the same nonce, or another nonce, is the same intent.
@@ -101,7 +109,10 @@ fn kinds_of_intents_do_not_stand_for_one_another() {
     let message = approve(Intent::Message { from: OWNER, message: Bytes::from_static(b"hello") });
     assert!(matches!(check(OWNER, &transaction(), &message), Err(VaultError::DiffersFromIntent { .. })));
     assert!(matches!(approved_hash(OWNER, &approve(intent())), Err(VaultError::DiffersFromIntent { .. })));
-    assert!(matches!(approved_hash(OTHER, &message), Err(VaultError::DiffersFromIntent { field: "the signing account", .. })));
+    assert!(matches!(
+        approved_hash(OTHER, &message),
+        Err(VaultError::DiffersFromIntent { field: "the signing account", .. })
+    ));
 }
 
 #[test]
@@ -116,7 +127,8 @@ fn messages_are_signed_as_personal_sign_does() {
 
 #[test]
 fn every_signature_has_a_low_s_and_a_fitting_v() {
-    let half = U256::from_str_radix("7fffffffffffffffffffffffffffffff5d576e7357a4501ddfe92f46681b20a0", 16).expect("hex");
+    let half =
+        U256::from_str_radix("7fffffffffffffffffffffffffffffff5d576e7357a4501ddfe92f46681b20a0", 16).expect("hex");
     for n in 0..64_u64 {
         let hash = B256::from(U256::from(n));
         let signature = Signature::from_raw_array(&sign_hash(&key(), &hash).expect("signed")).expect("a signature");
