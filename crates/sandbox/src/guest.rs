@@ -117,12 +117,17 @@ impl ResourceLimiter for Guest {
 }
 
 /// A piece of the guest's memory beside the host's state.
-fn piece<'a>(caller: &'a mut Caller<'_, Guest>, at: u32, length: u32) -> wasmtime::Result<(&'a mut [u8], &'a mut Guest)> {
+fn piece<'a>(
+    caller: &'a mut Caller<'_, Guest>,
+    at: u32,
+    length: u32,
+) -> wasmtime::Result<(&'a mut [u8], &'a mut Guest)> {
     let memory = caller.data().memory.ok_or_else(|| wasmtime::Error::msg("the guest has no memory"))?;
     let (bytes, guest) = memory.data_and_store_mut(caller);
     let start = usize::try_from(at)?;
     let end = start.saturating_add(usize::try_from(length)?);
-    let piece = bytes.get_mut(start..end).ok_or_else(|| wasmtime::Error::msg("the guest pointed outside its memory"))?;
+    let piece =
+        bytes.get_mut(start..end).ok_or_else(|| wasmtime::Error::msg("the guest pointed outside its memory"))?;
     Ok((piece, guest))
 }
 

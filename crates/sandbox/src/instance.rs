@@ -91,7 +91,9 @@ impl Instance {
             arm(&mut store);
             let machine = Machine::new(&engine, store)?;
             let (machine, outcome) = turn(machine, |machine| {
-                sources.into_iter().try_for_each(|(layer, kind, name, source)| machine.evaluate(layer, kind, &name, &source))
+                sources
+                    .into_iter()
+                    .try_for_each(|(layer, kind, name, source)| machine.evaluate(layer, kind, &name, &source))
             });
             drop(time);
             let outgoing = outcome?;

@@ -118,7 +118,8 @@ fn check(expression: &str, expected: &str) {
 
 #[test]
 fn an_es_module_answers_through_its_default_export() {
-    let mut instance = start("export default { add: ({ a, b }) => a + b, async later(x) { await null; return [x]; } };");
+    let mut instance =
+        start("export default { add: ({ a, b }) => a + b, async later(x) { await null; return [x]; } };");
     assert_eq!(messages(ask(&mut instance, "add", r#"{"a":40,"b":2}"#).expect("well")), [r#"{"result":42}"#]);
     assert_eq!(messages(ask(&mut instance, "later", r#""é☂𝄞""#).expect("well")), [r#"{"result":["é☂𝄞"]}"#]);
 }
@@ -149,7 +150,8 @@ fn a_prelude_may_be_a_module_and_capture_the_boundary() {
         kind: ModuleKind::EsModule,
     };
     let script = Script { name: "s", source: "export default function () {}", kind: ModuleKind::EsModule };
-    let (mut instance, _) = Instance::start(engine(), &limits(), &[glue], Some(script), Box::new(Host)).expect("starts");
+    let (mut instance, _) =
+        Instance::start(engine(), &limits(), &[glue], Some(script), Box::new(Host)).expect("starts");
     assert_eq!(messages(instance.turn(b"a ").expect("well")), ["a function"]);
     let (mut bare, _) = Instance::start(engine(), &limits(), &[glue], None, Box::new(Host)).expect("starts");
     assert_eq!(messages(bare.turn(b"a ").expect("well")), ["a undefined"]);
@@ -218,7 +220,11 @@ fn errors_that_nobody_catches_are_reported_with_the_scripts_own_stack() {
         "{outgoing:?}"
     );
     let outgoing = ask(&mut instance, "odd", "null").expect("well");
-    assert!(outgoing.iter().any(|one| matches!(one, Outgoing::Uncaught { message, .. } if message.contains("cannot be printed"))));
+    assert!(
+        outgoing
+            .iter()
+            .any(|one| matches!(one, Outgoing::Uncaught { message, .. } if message.contains("cannot be printed")))
+    );
 }
 
 #[test]
@@ -238,7 +244,13 @@ fn host_calls_answer_in_the_type_they_were_asked_in() {
     let (mut instance, _) = Instance::start(engine(), &limits(), &[glue], None, Box::new(Host)).expect("starts");
     assert_eq!(
         messages(instance.turn(b"").expect("well")),
-        ["cba", "[255,0,3,2]", "0", "true no host call nothing", "the payload of 2000000 bytes is larger than the host takes"]
+        [
+            "cba",
+            "[255,0,3,2]",
+            "0",
+            "true no host call nothing",
+            "the payload of 2000000 bytes is larger than the host takes"
+        ]
     );
 }
 
@@ -268,8 +280,13 @@ fn timers_fire_once_and_intervals_again() {
         } };",
     );
     let outgoing = ask(&mut instance, "run", "null").expect("well");
-    let [Outgoing::Timer { id: one, delay_ms: 50 }, Outgoing::Timer { id: two, delay_ms: 20 }, Outgoing::Timer { id: three, .. }, Outgoing::ClearTimer { id: cleared }, Outgoing::Message(_)] =
-        outgoing.as_slice()
+    let [
+        Outgoing::Timer { id: one, delay_ms: 50 },
+        Outgoing::Timer { id: two, delay_ms: 20 },
+        Outgoing::Timer { id: three, .. },
+        Outgoing::ClearTimer { id: cleared },
+        Outgoing::Message(_),
+    ] = outgoing.as_slice()
     else {
         panic!("{outgoing:?}")
     };
@@ -279,7 +296,10 @@ fn timers_fire_once_and_intervals_again() {
     assert_eq!(instance.fire_timer(*one).expect("well"), [log("timeout 1 two")]);
     assert_eq!(instance.fire_timer(*one).expect("well"), []);
     assert_eq!(instance.fire_timer(*two).expect("well"), [Outgoing::Timer { id: *two, delay_ms: 20 }, log("tick 1")]);
-    assert_eq!(instance.fire_timer(*two).expect("well"), [Outgoing::Timer { id: *two, delay_ms: 20 }, log("tick 2"), Outgoing::ClearTimer { id: *two }]);
+    assert_eq!(
+        instance.fire_timer(*two).expect("well"),
+        [Outgoing::Timer { id: *two, delay_ms: 20 }, log("tick 2"), Outgoing::ClearTimer { id: *two }]
+    );
     assert_eq!(instance.fire_timer(*two).expect("well"), []);
     assert_eq!(instance.fire_timer(4_000_000_000).expect("well"), []);
 }
@@ -288,12 +308,19 @@ fn timers_fire_once_and_intervals_again() {
 fn a_message_without_a_handler_is_an_uncaught_error() {
     let (mut instance, _) = Instance::start(engine(), &limits(), &[], None, Box::new(Host)).expect("starts");
     let outgoing = instance.turn(b"hello").expect("the instance goes on");
-    assert!(matches!(&outgoing[..], [Outgoing::Uncaught { message, .. }] if message.contains("onMessage is not set")), "{outgoing:?}");
+    assert!(
+        matches!(&outgoing[..], [Outgoing::Uncaught { message, .. }] if message.contains("onMessage is not set")),
+        "{outgoing:?}"
+    );
 }
 
 #[test]
 fn bytes_that_are_not_utf8_arrive_as_replacement_characters_and_lone_surrogates_leave_as_such() {
-    let glue = Script { name: "glue.js", kind: ModuleKind::CommonJs, source: "boundary.onMessage = (text) => boundary.post(text + '\\ud800');" };
+    let glue = Script {
+        name: "glue.js",
+        kind: ModuleKind::CommonJs,
+        source: "boundary.onMessage = (text) => boundary.post(text + '\\ud800');",
+    };
     let (mut instance, _) = Instance::start(engine(), &limits(), &[glue], None, Box::new(Host)).expect("starts");
     assert_eq!(messages(instance.turn(b"a\xff\x00b").expect("well")), ["a\u{fffd}\0b\u{fffd}"]);
 }

@@ -53,7 +53,10 @@ fn urls_follow_the_standard() {
             return [`${p}`, p.get('a'), p.has('zz'), p.size]; })()",
         "[\"a=%E2%98%82+x&b=3\",\"☂ x\",false,2]",
     );
-    check("[`${new URLSearchParams({ x: 1, y: 'z' })}`, `${new URLSearchParams([['k', 'v']])}`]", "[\"x=1&y=z\",\"k=v\"]");
+    check(
+        "[`${new URLSearchParams({ x: 1, y: 'z' })}`, `${new URLSearchParams([['k', 'v']])}`]",
+        "[\"x=1&y=z\",\"k=v\"]",
+    );
 }
 
 #[test]
@@ -111,7 +114,10 @@ fn randomness_comes_from_the_host() {
     check("crypto.randomUUID()", "\"0b30557a-9fc4-490e-b358-7da2c7ec1136\"");
     check("[...crypto.getRandomValues(new Uint16Array(2))]", "[12299,31317]");
     check("(() => { const r = Math.random(); return [r >= 0 && r < 1, r !== Math.random()]; })()", "[true,true]");
-    check("(() => { try { crypto.getRandomValues(new Float64Array(1)); } catch (e) { return e.name; } })()", "\"TypeError\"");
+    check(
+        "(() => { try { crypto.getRandomValues(new Float64Array(1)); } catch (e) { return e.name; } })()",
+        "\"TypeError\"",
+    );
     check(
         "(() => { try { crypto.getRandomValues(new Uint8Array(65537)); } catch (e) { return e.name; } })()",
         "\"QuotaExceededError\"",
