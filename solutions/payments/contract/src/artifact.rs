@@ -17,7 +17,9 @@ pub enum ArtifactError {
     #[error("artifacts/PaymentsGateway.json is not what `cargo xtask contracts` writes; run it and build again")]
     Json(#[source] serde_json::Error),
     /// A bytecode field is not hexadecimal.
-    #[error("artifacts/PaymentsGateway.json holds bytecode that is not hexadecimal; run `cargo xtask contracts` and build again")]
+    #[error(
+        "artifacts/PaymentsGateway.json holds bytecode that is not hexadecimal; run `cargo xtask contracts` and build again"
+    )]
     Hex(#[source] hex::FromHexError),
 }
 

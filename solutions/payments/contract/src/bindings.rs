@@ -1,9 +1,6 @@
 //! The Solidity signatures, read by alloy's `sol!`. Comments become the documentation of the generated types.
 
-#![allow(
-    clippy::too_many_arguments,
-    reason = "the generated encoders take one argument per Solidity parameter"
-)]
+#![allow(clippy::too_many_arguments, reason = "the generated encoders take one argument per Solidity parameter")]
 
 use alloy::sol;
 

@@ -170,7 +170,9 @@ impl Chain {
 pub(crate) fn refused<E: SolError>(result: Result<impl Debug, Revert>) -> E {
     match result {
         Ok(passed) => panic!("{} was expected, but this passed: {passed:?}", E::SIGNATURE),
-        Err(Revert(data)) => E::abi_decode(&data).unwrap_or_else(|_| panic!("{} was expected, not {}", E::SIGNATURE, describe(&data))),
+        Err(Revert(data)) => {
+            E::abi_decode(&data).unwrap_or_else(|_| panic!("{} was expected, not {}", E::SIGNATURE, describe(&data)))
+        }
     }
 }
 

@@ -73,16 +73,10 @@ async fn another_recipient_needs_the_account() {
     let world = withdrawn().await;
     world.finalise().await;
     let (alice, bob) = (world.alice.clone(), world.bob.clone());
-    let permit = ClaimTo {
-        account: alice.address,
-        recipient: ELSEWHERE,
-        claimed_before: 0,
-        claimed_after: 3 * ETH,
-    };
+    let permit = ClaimTo { account: alice.address, recipient: ELSEWHERE, claimed_before: 0, claimed_after: 3 * ETH };
     let signature = |permit: &ClaimTo| permit.sign(&world.domain, &alice.key).to_bytes();
-    let tried = async |signature: &[u8]| {
-        world.claim_to(world.anyone, alice.address, ELSEWHERE, signature.to_vec()).await
-    };
+    let tried =
+        async |signature: &[u8]| world.claim_to(world.anyone, alice.address, ELSEWHERE, signature.to_vec()).await;
     refused::<Gateway::BadSignature>(tried(&[]).await);
     refused::<Gateway::BadSignature>(tried(&[0; 65]).await);
     refused::<Gateway::BadSignature>(tried(&permit.sign(&world.domain, &bob.key).to_bytes()).await);
@@ -118,8 +112,7 @@ async fn claim_to_replay() {
     let mut world = withdrawn().await;
     world.finalise().await;
     let alice = world.alice.clone();
-    let permit =
-        ClaimTo { account: alice.address, recipient: ELSEWHERE, claimed_before: 0, claimed_after: 3 * ETH };
+    let permit = ClaimTo { account: alice.address, recipient: ELSEWHERE, claimed_before: 0, claimed_after: 3 * ETH };
     let signature = permit.sign(&world.domain, &alice.key).to_bytes();
     passed(world.claim_to(world.anyone, alice.address, ELSEWHERE, signature).await);
     // A second withdrawal of the same value: the permit was for the first.
@@ -205,6 +198,8 @@ async fn only_the_leaf_in_the_root_counts() {
     let nobody = world.witness(world.bob.address);
     let nobody = world.call(world.anyone, 0, claim_call(2, &nobody, nobody.account, vec![])).await;
     refused::<Gateway::NothingToClaim>(nobody);
-    refused::<Gateway::NotStanding>(world.call(world.anyone, 0, claim_call(3, &witness, witness.account, vec![])).await);
+    refused::<Gateway::NotStanding>(
+        world.call(world.anyone, 0, claim_call(3, &witness, witness.account, vec![])).await,
+    );
     passed(tried(&|_| ()).await);
 }

@@ -18,9 +18,8 @@ async fn parameters_within_their_bounds() {
         let chain = Chain::start(chain_id).await;
         let sender = Address::repeat_byte(2);
         chain.set_balance(sender, 100 * ETH).await;
-        let deploy = async |deployment: &Deployment| {
-            chain.send(sender, None, 0, creation_code(deployment).unwrap()).await
-        };
+        let deploy =
+            async |deployment: &Deployment| chain.send(sender, None, 0, creation_code(deployment).unwrap()).await;
         let bad = async |deployment: Deployment| refused::<Gateway::BadParameter>(deploy(&deployment).await).name;
         passed(deploy(&least).await);
         passed(deploy(&Deployment { challenge: 60 * DAY, force: 60 * DAY, ..least }).await);
@@ -66,11 +65,12 @@ async fn a_new_gateway() {
 #[tokio::test]
 async fn erc_165() {
     let world = World::new().await;
-    let supports = async |interface_id| {
-        world.view(Gateway::supportsInterfaceCall { interfaceId: interface_id }).await
-    };
-    let selectors =
-        [ILayer2Gateway::depositCall::SELECTOR, ILayer2Gateway::requestExitCall::SELECTOR, ILayer2Gateway::lockedBalanceCall::SELECTOR];
+    let supports = async |interface_id| world.view(Gateway::supportsInterfaceCall { interfaceId: interface_id }).await;
+    let selectors = [
+        ILayer2Gateway::depositCall::SELECTOR,
+        ILayer2Gateway::requestExitCall::SELECTOR,
+        ILayer2Gateway::lockedBalanceCall::SELECTOR,
+    ];
     let standard = selectors.map(alloy::primitives::FixedBytes::from).into_iter().reduce(|a, b| a ^ b).unwrap();
     assert!(supports(standard).await);
     assert!(supports(fixed_bytes!("01ffc9a7")).await);

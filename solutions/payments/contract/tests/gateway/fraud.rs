@@ -93,7 +93,13 @@ async fn messages_without_effect() {
         ("another value than signed", Record { value: good.value + 1, ..good }),
         ("another fee than signed", Record { fee_gwei: 1, ..good }),
         ("a payment as a withdrawal", Record { kind: 2, to: Address::ZERO, ..good }),
-        ("to nobody", Record { to: Address::ZERO, ..signed_raw(&world, &alice, Message { to: Address::ZERO, ..payment.clone() }) }),
+        (
+            "to nobody",
+            Record {
+                to: Address::ZERO,
+                ..signed_raw(&world, &alice, Message { to: Address::ZERO, ..payment.clone() })
+            },
+        ),
         ("a withdrawal to somebody", Record { to: bob.address, ..signed(&world, &alice, withdrawal) }),
         ("more than there is", world.pay(&alice, bob.address, ETH + 1, 0).record().unwrap()),
         ("no balance for the fee", world.pay(&alice, bob.address, ETH, GWEI).record().unwrap()),
@@ -201,9 +207,8 @@ async fn only_what_the_batch_committed_to_is_taken() {
     passed(world.submit(&batch).await);
     let (contest, _) = world.fraud(&batch);
     let call = contest_call(&contest);
-    let items_call = contest_call(
-        &Contest::of_chunk(&world.domain, &batch, &world.state(), world.items_of(&batch), 0).unwrap(),
-    );
+    let items_call =
+        contest_call(&Contest::of_chunk(&world.domain, &batch, &world.state(), world.items_of(&batch), 0).unwrap());
     let tried = async |change: &dyn Fn(&mut Gateway::contestCall)| {
         let mut call = call.clone();
         change(&mut call);

@@ -70,12 +70,8 @@ async fn ordinary(table: &mut BTreeMap<String, u64>) {
     let withdrawal = world.withdraw(&alice, ETH, 0);
     world.advance_with(&records(&[withdrawal])).await;
     world.finalise().await;
-    let permit = ClaimTo {
-        account: alice.address,
-        recipient: world.bob.address,
-        claimed_before: ETH,
-        claimed_after: 2 * ETH,
-    };
+    let permit =
+        ClaimTo { account: alice.address, recipient: world.bob.address, claimed_before: ETH, claimed_after: 2 * ETH };
     let signature = permit.sign(&world.domain, &alice.key).to_bytes();
     let claim = world.claim_to(world.anyone, alice.address, world.bob.address, signature).await;
     put("claim to another by signature", passed(claim).gas_used);
@@ -109,9 +105,8 @@ async fn contests(table: &mut BTreeMap<String, u64>) {
     table.insert("collectReward".to_owned(), passed(world.call(world.anyone, 0, collect).await).gas_used);
     world.bond(MIN_BOND).await;
     world.advance_with(&[]).await;
-    let payments: Vec<_> = (0..8)
-        .map(|i| world.pay(&person(&i.to_string()), person(&(i + 8).to_string()).address, GWEI, GWEI))
-        .collect();
+    let payments: Vec<_> =
+        (0..8).map(|i| world.pay(&person(&i.to_string()), person(&(i + 8).to_string()).address, GWEI, GWEI)).collect();
     let batch = with_false_root(&world.build(&records(&payments)), 0);
     table.insert("contest, 8 payments among 24 accounts".to_owned(), world.falls(&batch).await.gas_used);
     let worst = worst_contest("osaka").await;

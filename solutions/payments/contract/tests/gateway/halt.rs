@@ -262,8 +262,7 @@ async fn operator_key_stolen() {
     for (person, owned) in [(world.alice.clone(), 6 * ETH), (world.bob.clone(), 4 * ETH)] {
         let recipient = Address::repeat_byte(7);
         let before = world.chain.balance(recipient).await;
-        let permit =
-            ClaimTo { account: person.address, recipient, claimed_before: 0, claimed_after: owned };
+        let permit = ClaimTo { account: person.address, recipient, claimed_before: 0, claimed_after: owned };
         let signature = permit.sign(&world.domain, &person.key).to_bytes();
         passed(world.claim_to(world.anyone, person.address, recipient, signature).await);
         assert_eq!(world.chain.balance(recipient).await - before, U256::from(owned));

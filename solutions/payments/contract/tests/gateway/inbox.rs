@@ -65,9 +65,12 @@ async fn what_makes_no_sense_stays_outside() {
     let good = posted(&world.withdraw(&alice, ETH, 0)).to_vec();
     refused::<Gateway::BadMessage>(request(&world, bob.address, alice.address, good[..223].to_vec()).await);
     refused::<Gateway::BadMessage>(request(&world, bob.address, alice.address, [&good[..], &[0]].concat()).await);
-    let mut large = good.clone();
-    large[15] = 1;
-    refused::<Gateway::BadMessage>(request(&world, bob.address, alice.address, large).await);
+    // One bit beyond value, fee, nonce and v.
+    for byte in [15, 32 + 15, 64 + 23, 192 + 30] {
+        let mut large = good.clone();
+        large[byte] = 1;
+        refused::<Gateway::BadMessage>(request(&world, bob.address, alice.address, large).await);
+    }
     refused::<Gateway::BadSignature>(request(&world, bob.address, bob.address, good.clone()).await);
     refused::<Gateway::BadSignature>(request(&world, bob.address, Address::ZERO, good.clone()).await);
     let mut other = good.clone();

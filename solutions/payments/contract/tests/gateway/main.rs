@@ -1,5 +1,7 @@
 //! `PaymentsGateway` on a real anvil, with the Rust protocol as the model beside it. One anvil a test.
 
+#![allow(clippy::unwrap_used, reason = "a test crate: what fails here fails the test")]
+
 mod batches;
 mod bond;
 mod chain;

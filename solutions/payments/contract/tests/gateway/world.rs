@@ -318,7 +318,12 @@ pub(crate) fn claim_call(
     recipient: Address,
     signature: impl Into<Bytes>,
 ) -> Gateway::claimCall {
-    Gateway::claimCall { batch: U256::from(batch), witness: sol_witness(witness), recipient, signature: signature.into() }
+    Gateway::claimCall {
+        batch: U256::from(batch),
+        witness: sol_witness(witness),
+        recipient,
+        signature: signature.into(),
+    }
 }
 
 fn sol_witness(witness: &Witness) -> Gateway::Witness {
