@@ -70,7 +70,11 @@ pub(super) struct Stage {
     pub(super) replica: Option<Node>,
     daemon: Supervised,
     pub(super) client: Option<Client>,
+    /// Calls of actions so far: each has an id of its own.
+    pub(super) calls: u32,
     pub(super) steps: Vec<Step>,
+    /// Calls of actions so far: part of every call's id, so that two calls of one step never share one.
+    pub(super) acts: u32,
     pub(super) facts: Map<String, Json>,
     pub(super) current: &'static str,
     progress: Option<Progress>,
@@ -97,7 +101,9 @@ impl Stage {
             replica: None,
             daemon: Supervised::default(),
             client: None,
+            calls: 0,
             steps: Vec::new(),
+            acts: 0,
             facts,
             current: "start",
             progress: None,

@@ -173,6 +173,7 @@ impl Stage {
         mut hindsight: impl AsyncFnMut(&mut Self, &[String]) -> anyhow::Result<Option<Json>>,
     ) -> anyhow::Result<Acted> {
         let before = self.newest_request().await?;
+        self.acts += 1;
         let mut ids = Vec::new();
         let mut last = String::new();
         for attempt in 1..=CALLS {
@@ -180,7 +181,7 @@ impl Stage {
                 let approval = self.requests_after(before, solution).await?.into_iter().rfind(|r| r.state == "done");
                 return Ok(Acted { result, approval });
             }
-            let id = format!("demo-{}-{}-{attempt}", self.current, self.steps.len());
+            let id = format!("demo-{}-{}-{attempt}", self.current, self.acts);
             ids.push(id.clone());
             let input = json!({ "solution": solution, "action": action, "params": params, "id": id });
             match self.call_deciding(input, before, solution, approve).await {
