@@ -25,11 +25,11 @@ fn the_compiled_engine_is_kept_and_anything_else_is_recompiled() {
         let mut bad = good.clone();
         bad[at] ^= 1;
         std::fs::write(&path, &bad).expect("written");
-        load(&engine, &path, &key(&engine)).err().expect("refused");
+        load(&engine, &path, &key(&engine)).expect_err("refused");
     }
     for length in [0, 10, DIGEST + 3, good.len() - 1] {
         std::fs::write(&path, &good[..length]).expect("written");
-        load(&engine, &path, &key(&engine)).err().expect("refused");
+        load(&engine, &path, &key(&engine)).expect_err("refused");
     }
     load_or_compile(&engine, Some(&dir)).expect("recompiled");
     assert_eq!(std::fs::read(&path).expect("written again").len(), good.len());
