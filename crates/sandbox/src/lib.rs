@@ -15,7 +15,8 @@
 //! | `boundary.call(name, payload)` | [`HostCalls::call`], at once; answers a `Uint8Array` to a `Uint8Array` and a string to a string; throws `Error` |
 //! | `boundary.script()` | the script's exports: default export or namespace of an ES module, `module.exports` of CommonJS |
 //! | `boundary.log(level, text)` | a log line, level 0 (debug) to 3 (error) |
-//! | `primordials` | the built-in functions as they were before the script could change them |
+//! | `primordials` | the built-in functions as they were before the script could change them: `JSONParse`, `MapPrototypeGet(map, key)`, … (see `js/primordials.js`) |
+//! | `crypto` | the prelude may add to it; it is frozen when the script starts |
 
 mod cache;
 mod engine;
