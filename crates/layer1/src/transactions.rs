@@ -353,7 +353,10 @@ impl Shared {
         for transaction in open {
             if let Err(error) = self.look_at(&transaction).await {
                 tracing::debug!(hash = %transaction.hash, %error, "cannot find out about a transaction now");
-                return;
+                // Nobody answers: the others would wait in vain. Any other error is of this transaction alone.
+                if matches!(error, Layer1Error::Unreachable { .. } | Layer1Error::ChainIdMismatch { .. }) {
+                    return;
+                }
             }
         }
     }

@@ -46,7 +46,10 @@ fn refusal(authority: &str, request: &Request) -> Option<(StatusCode, &'static s
     if only(request.headers(), &header::HOST) != Some(authority)
         || request.uri().authority().is_some_and(|named| named.as_str() != authority)
     {
-        return Some((StatusCode::MISDIRECTED_REQUEST, "This page answers only at the address that `entresol web` prints."));
+        return Some((
+            StatusCode::MISDIRECTED_REQUEST,
+            "This page answers only at the address that `entresol web` prints.",
+        ));
     }
     if request.headers().contains_key(header::UPGRADE) {
         return Some((StatusCode::FORBIDDEN, "There is no WebSocket here."));
@@ -58,8 +61,7 @@ fn refusal(authority: &str, request: &Request) -> Option<(StatusCode, &'static s
     }
     // Browsers say who started a request. Programs without this header have no cookie of the user's to abuse.
     let site = HeaderName::from_static("sec-fetch-site");
-    if request.headers().contains_key(&site)
-        && !matches!(only(request.headers(), &site), Some("none" | "same-origin"))
+    if request.headers().contains_key(&site) && !matches!(only(request.headers(), &site), Some("none" | "same-origin"))
     {
         return Some((StatusCode::FORBIDDEN, "Another site linked to this page. Open its address by hand."));
     }

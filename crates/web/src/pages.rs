@@ -120,11 +120,7 @@ fn amount(wei: &str) -> Markup {
     html! { (shown(&ether(wei))) " " small { "(" (shown(wei)) " wei)" } }
 }
 
-pub(crate) fn overview(
-    status: &Status,
-    accounts: Result<&[AccountView], &str>,
-    solutions: &[SolutionView],
-) -> Markup {
+pub(crate) fn overview(status: &Status, accounts: Result<&[AccountView], &str>, solutions: &[SolutionView]) -> Markup {
     html! {
         h1 { "Overview" }
         @if status.pending_approvals > 0 {
@@ -298,7 +294,11 @@ pub(crate) fn activity(rows: &[ActivityView]) -> Markup {
     let rows: Vec<_> = rows
         .iter()
         .map(|row| {
-            let detail = if row.detail.is_null() { html! {} } else { code(&row.detail.to_string()) };
+            let detail = if row.detail.is_null() {
+                html! {}
+            } else {
+                code(&row.detail.to_string())
+            };
             vec![
                 html! { (row.id) },
                 shown(&time(row.at)),

@@ -12,7 +12,8 @@ fn row_22_hostile_text_is_escaped_and_made_visible() {
 
 #[test]
 fn row_22_every_hidden_character_is_shown() {
-    for c in "\u{0}\u{7f}\u{85}\u{ad}\u{200b}\u{200d}\u{200e}\u{2066}\u{2069}\u{feff}\u{fe0f}\u{3164}\u{e0041}".chars() {
+    for c in "\u{0}\u{7f}\u{85}\u{ad}\u{200b}\u{200d}\u{200e}\u{2066}\u{2069}\u{feff}\u{fe0f}\u{3164}\u{e0041}".chars()
+    {
         let text = shown(&c.to_string()).into_string();
         assert!(!text.contains(c) && text.contains("U+"), "{:?}: {text}", c);
     }
@@ -27,10 +28,7 @@ fn foreign_words_are_quoted_and_capped() {
 #[test]
 fn documents_keep_their_lines_only() {
     let text = document(&serde_json::json!({ "a": "\u{202e}\n" })).into_string();
-    assert_eq!(
-        text,
-        "<pre><bdi>{\n  &quot;a&quot;: &quot;<code class=\"char\">U+202E</code>\\n&quot;\n}</bdi></pre>"
-    );
+    assert_eq!(text, "<pre><bdi>{\n  &quot;a&quot;: &quot;<code class=\"char\">U+202E</code>\\n&quot;\n}</bdi></pre>");
 }
 
 #[test]

@@ -17,7 +17,8 @@ fn every_path(session: &str) -> Vec<String> {
 #[track_caller]
 fn has_every_header(reply: &Reply) {
     let policy = reply.header("content-security-policy").expect("a policy");
-    for rule in ["default-src 'none'", "style-src 'self'", "frame-ancestors 'none'", "base-uri 'none'", "form-action 'none'"]
+    for rule in
+        ["default-src 'none'", "style-src 'self'", "frame-ancestors 'none'", "base-uri 'none'", "form-action 'none'"]
     {
         assert!(policy.contains(rule), "{policy}");
     }
@@ -41,7 +42,7 @@ async fn a_link_opens_the_page_once() {
     let (session, cookie) = wallet.enter().await;
     let reply = wallet.get(&session, &[("cookie", &cookie)]).await;
     assert_eq!(reply.status, 200, "{}", reply.body);
-    assert!(reply.body.contains("Overview") && reply.body.contains("m/44&#39;/60") || reply.body.contains("m/44'/60"), "{}", reply.body);
+    assert!(reply.body.contains("Overview") && reply.body.contains(&wallet.address), "{}", reply.body);
     for path in ["approvals", "approvals/all", "solutions", "transfers", "activity"] {
         let reply = wallet.get(&format!("{session}{path}"), &[("cookie", &cookie)]).await;
         assert_eq!(reply.status, 200, "{path}: {}", reply.body);
@@ -133,8 +134,9 @@ async fn row_1_dns_rebinding_two_hosts_and_absolute_targets_are_refused() {
     let wallet = Wallet::start().await;
     let (session, cookie) = wallet.enter().await;
     let own = wallet.host();
-    let twice =
-        format!("GET {session} HTTP/1.1\r\nHost: {own}\r\nHost: attacker.example\r\nCookie: {cookie}\r\nConnection: close\r\n\r\n");
+    let twice = format!(
+        "GET {session} HTTP/1.1\r\nHost: {own}\r\nHost: attacker.example\r\nCookie: {cookie}\r\nConnection: close\r\n\r\n"
+    );
     assert!(matches!(wallet.raw(&twice).await.status, 400 | 421));
     let absolute = format!(
         "GET http://attacker.example{session} HTTP/1.1\r\nHost: {own}\r\nCookie: {cookie}\r\nConnection: close\r\n\r\n"
@@ -258,7 +260,9 @@ async fn nonsense_on_the_wire_is_answered_or_dropped_and_the_next_visitor_is_ser
         format!("GET /w/../../etc/passwd HTTP/1.1\r\nHost: {own}\r\nConnection: close\r\n\r\n"),
         format!("GET /enter/{} HTTP/1.1\r\nHost: {own}\r\nConnection: close\r\n\r\n", "%00".repeat(40)),
         format!("GET {session} HTTP/1.1\r\nHost: {own}\r\nCookie: {long}\r\nConnection: close\r\n\r\n"),
-        format!("GET {session} HTTP/1.1\r\nHost: {own}\r\nCookie: ;;=;entresol;entresol=;\r\nConnection: close\r\n\r\n"),
+        format!(
+            "GET {session} HTTP/1.1\r\nHost: {own}\r\nCookie: ;;=;entresol;entresol=;\r\nConnection: close\r\n\r\n"
+        ),
     ] {
         let reply = wallet.raw(&bytes).await;
         assert_ne!(reply.status, 200, "{:?}", &bytes[..bytes.len().min(60)]);
