@@ -93,6 +93,11 @@ pub struct NodeArgs {
     #[arg(long, value_name = "MS", default_value_t = 500)]
     pub batch_age_ms: u64,
 
+    /// Time after which a transaction of this node that is not in a block yet is sent again, with the fee of the
+    /// moment and at least an eighth more, in milliseconds.
+    #[arg(long, value_name = "MS", default_value_t = 60_000)]
+    pub resend_ms: u64,
+
     /// Keep the operator's bond at the gateway at least this high, in wei. 0 leaves the bond alone.
     #[arg(long, value_name = "WEI", default_value = "0")]
     pub keep_bond: U256,

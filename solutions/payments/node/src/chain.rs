@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::args::FinalAt;
 use crate::gateway::{self, BatchEvent, GatewayEvent, Terms};
-use crate::layer1::{BlockRef, GatewayLog, Step, StepBlock};
+use crate::layer1::{BlockRef, Depths, GatewayLog, Step, StepBlock};
 use crate::rpc::Notice;
 
 /// Where a message or item lies.
@@ -55,7 +55,7 @@ pub(crate) struct Chain {
     /// Blocks with events, ascending: all that is needed to fold anew.
     eventful: Vec<StepBlock>,
     pub(crate) head: BlockRef,
-    finalized: Option<BlockRef>,
+    depths: Depths,
     pub(crate) synced: bool,
     pub(crate) inbox: Inbox,
     /// Block of each inbox item.
@@ -78,7 +78,7 @@ impl Chain {
             final_at,
             eventful: Vec::new(),
             head: genesis,
-            finalized: None,
+            depths: Depths::default(),
             synced: false,
             inbox: Inbox::new(),
             item_blocks: Vec::new(),
@@ -98,7 +98,7 @@ impl Chain {
             self.forget(from, &mut changes);
         }
         self.head = step.head;
-        self.finalized = step.finalized;
+        self.depths = step.depths;
         self.synced = step.synced;
         for block in step.blocks {
             self.fold(&block, &mut changes);
@@ -294,17 +294,12 @@ impl Chain {
         if id == 0 {
             return true;
         }
-        let now = match self.final_at {
-            FinalAt::Latest => self.head.timestamp,
-            FinalAt::Finalized => self.finalized.map_or(0, |block| block.timestamp),
+        let judge = match self.final_at {
+            FinalAt::Latest => Some(self.head),
+            FinalAt::Finalized => self.depths.finalized,
         };
-        let deep_enough = match self.final_at {
-            FinalAt::Latest => u64::MAX,
-            FinalAt::Finalized => self.finalized.map_or(0, |block| block.number),
-        };
-        self.batch_at(id).is_some_and(|batch| {
-            batch.block.number <= deep_enough && now >= batch.block.timestamp.saturating_add(self.terms.challenge)
-        })
+        let (Some(batch), Some(judge)) = (self.batch_at(id), judge) else { return false };
+        batch.block.number <= judge.number && judge.timestamp >= batch.block.timestamp.saturating_add(self.terms.challenge)
     }
 
     /// The newest final batch; 0 when only genesis is.
@@ -312,9 +307,17 @@ impl Chain {
         (1..self.next_id()).rev().find(|id| self.is_final(*id)).unwrap_or(0)
     }
 
-    /// `sequenced` or `final`.
+    /// `final`; `sequenced` from layer 1's safe block on; before that layer 1 may still forget it, so it is `soft`.
     pub(crate) fn finality(&self, id: u64) -> &'static str {
-        if self.is_final(id) { "final" } else { "sequenced" }
+        let judge = match self.final_at {
+            FinalAt::Latest => Some(self.head),
+            FinalAt::Finalized => self.depths.safe,
+        };
+        match (self.batch_at(id), judge) {
+            _ if self.is_final(id) => "final",
+            (Some(batch), Some(judge)) if batch.block.number <= judge.number => "sequenced",
+            _ => "soft",
+        }
     }
 
     pub(crate) fn place(&self, message: B256) -> Option<Place> {

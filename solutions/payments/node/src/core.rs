@@ -19,7 +19,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use crate::args::{Misbehave, Role};
 use crate::chain::{Chain, Changes};
 use crate::key::NodeKey;
-use crate::layer1::{BlockRef, Step};
+use crate::layer1::{BlockRef, Depths, Step};
 use crate::rpc::{Notice, RpcError, Topic, code};
 use crate::sequencer::{Promise, Sequencer};
 use crate::show;
@@ -34,10 +34,13 @@ const DRAIN: usize = 1_024;
 /// Notices kept for slow subscribers.
 const NOTICES: usize = 1_024;
 
+/// The answer to a message.
+type Answer = Result<SignedReceipt, RpcError>;
+
 type Task = Box<dyn FnOnce(&mut Core) -> Result<(), StoreError> + Send>;
 
 enum Command {
-    Send(SignedMessage, oneshot::Sender<Result<SignedReceipt, RpcError>>),
+    Send(SignedMessage, oneshot::Sender<Answer>),
     Run(Task),
     Stop,
 }
@@ -169,7 +172,7 @@ impl Core {
         let mut seen = Vec::new();
         if let Some(newest) = known.last() {
             let head = *newest;
-            seen = chain.apply(Step { drop_from: None, blocks, head, finalized: None, synced: false }).transactions;
+            seen = chain.apply(Step { drop_from: None, blocks, head, depths: Depths::default(), synced: false }).transactions;
         }
         let mut sequencer = match setup.role {
             Role::Operator => Some(Sequencer::new(store.messages()?)),
@@ -249,7 +252,7 @@ impl Core {
     fn promise(
         &mut self,
         message: &SignedMessage,
-        reply: oneshot::Sender<Result<SignedReceipt, RpcError>>,
+        reply: oneshot::Sender<Answer>,
         group: &mut Group,
     ) {
         let outcome = match (&mut self.sequencer, &self.setup.key) {
@@ -393,7 +396,7 @@ impl Core {
 #[derive(Default)]
 struct Group {
     rows: Vec<LoggedMessage>,
-    replies: Vec<(oneshot::Sender<Result<SignedReceipt, RpcError>>, Result<SignedReceipt, RpcError>)>,
+    replies: Vec<(oneshot::Sender<Answer>, Answer)>,
 }
 
 /// The operator's clock: Unix milliseconds. Rules of the protocol never read it, only receipts and the batch's age do.

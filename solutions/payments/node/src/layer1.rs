@@ -2,7 +2,7 @@
 
 mod follower;
 
-pub(crate) use follower::{Follower, Step, StepBlock, WINDOW};
+pub(crate) use follower::{Depths, Follower, Step, StepBlock, WINDOW};
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -251,9 +251,9 @@ impl Layer1 {
         header.map(|h| h.reference()).ok_or_else(|| Layer1Error::Inconsistent("there is no latest block".to_owned()))
     }
 
-    /// The finalized block; `None` where the chain has none yet.
-    pub(crate) async fn finalized(&self) -> Result<Option<BlockRef>, Layer1Error> {
-        match self.header("finalized").await {
+    /// The block at `safe` or `finalized`; `None` where the chain has none yet.
+    pub(crate) async fn tagged(&self, tag: &'static str) -> Result<Option<BlockRef>, Layer1Error> {
+        match self.header(tag).await {
             Ok(header) => Ok(header.map(|h| h.reference())),
             Err(Layer1Error::Refused { .. }) => Ok(None),
             Err(error) => Err(error),

@@ -100,8 +100,15 @@ impl Node {
         ));
         if let Some(sender) = sender {
             let tick = poll.min(Duration::from_millis(args.batch_age_ms.max(1)));
-            let transactions =
-                Transactions { layer1, core: core.clone(), sender, keep_bond: args.keep_bond, tick, stop: stop.clone() };
+            let transactions = Transactions {
+                layer1,
+                core: core.clone(),
+                sender,
+                keep_bond: args.keep_bond,
+                tick,
+                resend: Duration::from_millis(args.resend_ms),
+                stop: stop.clone(),
+            };
             tasks.spawn(async move {
                 transactions.run().await;
                 Ok(())

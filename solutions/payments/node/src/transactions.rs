@@ -3,12 +3,13 @@
 //! It holds nothing: the core says what is open and what is due, and signs and stores before anything is broadcast.
 //! After a kill the same transactions are found open and looked up by hash, never made again with a new nonce.
 
-use std::time::Duration;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
-use alloy::primitives::{Bytes, U256};
+use alloy::primitives::{Address, B256, Bytes, U256};
+use alloy::sol_types::SolInterface;
 use entresol_durable::write_point;
 use payments_contract::PaymentsGateway::PaymentsGatewayErrors;
-use alloy::sol_types::SolInterface;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -29,12 +30,17 @@ const REFUSED_PAUSE: Duration = Duration::from_secs(2);
 pub(crate) struct Transactions {
     pub(crate) layer1: Layer1,
     pub(crate) core: CoreHandle,
-    pub(crate) sender: alloy::primitives::Address,
+    pub(crate) sender: Address,
     /// Operator: keep the bond at least this high, in wei; zero leaves it alone.
     pub(crate) keep_bond: U256,
     pub(crate) tick: Duration,
+    /// See `--resend-ms`.
+    pub(crate) resend: Duration,
     pub(crate) stop: CancellationToken,
 }
+
+/// Since when transactions are known to wait in the endpoint's pool. Not kept over a restart: the time starts anew.
+type Waiting = HashMap<B256, Instant>;
 
 enum Failure {
     Layer1(Layer1Error),
@@ -57,9 +63,10 @@ impl Transactions {
     /// Runs until stopped, or until the core is gone.
     pub(crate) async fn run(self) {
         let mut refused: Option<String> = None;
+        let mut waiting = Waiting::default();
         loop {
             let mut pause = self.tick;
-            match self.once().await {
+            match self.once(&mut waiting).await {
                 Ok(()) => refused = None,
                 Err(Failure::CoreGone) => return,
                 Err(Failure::Layer1(error)) => {
@@ -82,11 +89,20 @@ impl Transactions {
         }
     }
 
-    async fn once(&self) -> Result<(), Failure> {
+    async fn once(&self, waiting: &mut Waiting) -> Result<(), Failure> {
         let work = self.core.run(|core| Ok(core.due())).await?;
-        for open in &work.open {
-            self.look_after(open).await?;
+        waiting.retain(|hash, _| work.open.iter().any(|open| open.hash == *hash));
+        let mut outcome = Ok(());
+        for (place, open) in work.open.iter().enumerate() {
+            // Outbid by a later one with the same nonce: it may still be mined, but is not sent again.
+            let outbid = work.open[place + 1..].iter().any(|later| later.nonce == open.nonce);
+            // One that is refused must not keep the others from being looked after.
+            match self.look_after(open, outbid, waiting).await {
+                Err(Failure::CoreGone) => return Err(Failure::CoreGone),
+                looked => outcome = outcome.and(looked),
+            }
         }
+        outcome?;
         let Some(mut job) = work.job else { return Ok(()) };
         if matches!(job.purpose, Purpose::Batch(_)) && !self.keep_bond.is_zero() {
             let bond = gateway::bond(&self.layer1).await?;
@@ -99,9 +115,9 @@ impl Transactions {
     }
 
     /// A transaction that was sent, or should have been.
-    async fn look_after(&self, open: &OutgoingTransaction) -> Result<(), Failure> {
-        let state = match self.layer1.whereabouts(open.hash).await? {
-            Whereabouts::Pending => return Ok(()),
+    async fn look_after(&self, open: &OutgoingTransaction, outbid: bool, waiting: &mut Waiting) -> Result<(), Failure> {
+        let whereabouts = self.layer1.whereabouts(open.hash).await?;
+        let state = match whereabouts {
             // Its event tells the core, together with the batch it is about.
             Whereabouts::Mined { success: true, .. } => return Ok(()),
             Whereabouts::Mined { success: false, block } => {
@@ -115,11 +131,28 @@ impl Transactions {
                 }
                 TransactionState::Replaced
             }
-            Whereabouts::Unknown => return self.broadcast(&open.raw).await,
+            Whereabouts::Pending | Whereabouts::Unknown if outbid => return Ok(()),
+            // Some endpoints keep what bids too little, others drop it and refuse it from then on.
+            Whereabouts::Pending | Whereabouts::Unknown => {
+                let since = waiting.entry(open.hash).or_insert_with(Instant::now);
+                return match whereabouts {
+                    _ if since.elapsed() >= self.resend => self.outbid(open).await,
+                    Whereabouts::Unknown => self.broadcast(&open.raw).await,
+                    _ => Ok(()),
+                };
+            }
         };
         let hash = open.hash;
         self.core.run(move |core| core.resolve(hash, state)).await?;
         Ok(())
+    }
+
+    /// A transaction that nobody mines: its fee is too low by now.
+    async fn outbid(&self, open: &OutgoingTransaction) -> Result<(), Failure> {
+        let (hash, fees) = (open.hash, self.layer1.fees().await?);
+        let Some(outgoing) = self.core.run(move |core| core.outbid(hash, fees)).await? else { return Ok(()) };
+        tracing::warn!(old = %hash, new = %outgoing.hash, "not mined in time; sending it again with a higher fee");
+        self.broadcast(&outgoing.raw).await
     }
 
     async fn send(&self, job: Job) -> Result<(), Failure> {

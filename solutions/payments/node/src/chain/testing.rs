@@ -103,7 +103,7 @@ impl Layer1 {
             drop_from: None,
             blocks: self.blocks[self.blocks.len() - 1..].to_vec(),
             head: block,
-            finalized: None,
+            depths: Depths::default(),
             synced: true,
         };
         self.chain.apply(step)
@@ -116,14 +116,14 @@ impl Layer1 {
         self.fork += 1;
         let head = self.blocks.last().expect("a block is left").block;
         let drop_from = Some(from as u64);
-        self.chain.apply(Step { drop_from, blocks: Vec::new(), head, finalized: None, synced: true })
+        self.chain.apply(Step { drop_from, blocks: Vec::new(), head, depths: Depths::default(), synced: true })
     }
 
     /// The view of somebody who reads the same layer 1 for the first time.
     pub(crate) fn fresh(&self) -> Chain {
         let mut chain = Layer1::new().chain;
         let head = self.blocks.last().expect("a block").block;
-        chain.apply(Step { drop_from: None, blocks: self.blocks.clone(), head, finalized: None, synced: true });
+        chain.apply(Step { drop_from: None, blocks: self.blocks.clone(), head, depths: Depths::default(), synced: true });
         chain
     }
 

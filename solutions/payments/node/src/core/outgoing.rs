@@ -1,7 +1,8 @@
 //! The node's own layer-1 transactions: what is due, and what became of what was sent. One at a time, so that a nonce
 //! is never in doubt: the next transaction is made when the one before is settled.
 
-use alloy::consensus::TxEip1559;
+use alloy::consensus::{TxEip1559, TxEnvelope};
+use alloy::eips::eip2718::Decodable2718;
 use alloy::primitives::{B256, Bytes, TxKind, U256};
 
 use super::{Core, now_ms};
@@ -133,6 +134,29 @@ impl Core {
         Ok(Some(outgoing))
     }
 
+    /// Signs and stores the same transaction once more, with the same nonce and higher fees. One of the two is mined.
+    /// `None` when it is settled, or replaced already.
+    pub(crate) fn outbid(&mut self, hash: B256, fees: Fees) -> Result<Option<OutgoingTransaction>, StoreError> {
+        let Some(old) = self.open_transactions().find(|open| open.hash == hash).cloned() else { return Ok(None) };
+        let newest = self.open_transactions().filter(|open| open.nonce == old.nonce).last();
+        if newest.is_some_and(|newest| newest.hash != hash) {
+            return Ok(None);
+        }
+        let Some(key) = &self.setup.key else { return Ok(None) };
+        let Ok(TxEnvelope::Eip1559(signed)) = TxEnvelope::decode_2718(&mut old.raw.as_ref()) else {
+            return Err(StoreError::Damaged(format!("the stored transaction {hash} does not read back")));
+        };
+        let mut transaction = signed.strip_signature();
+        transaction.max_fee_per_gas = fees.max_fee.max(outbidding(transaction.max_fee_per_gas));
+        transaction.max_priority_fee_per_gas =
+            fees.max_priority_fee.max(outbidding(transaction.max_priority_fee_per_gas)).min(transaction.max_fee_per_gas);
+        let (hash, raw) = key.sign_transaction(transaction);
+        let outgoing = OutgoingTransaction { hash, raw, ..old };
+        self.store.put_transaction(&outgoing)?;
+        self.transactions.push(outgoing.clone());
+        Ok(Some(outgoing))
+    }
+
     /// Records what became of a transaction.
     pub(crate) fn resolve(&mut self, hash: B256, state: TransactionState) -> Result<(), StoreError> {
         let Some(known) = self.transactions.iter_mut().find(|transaction| transaction.hash == hash) else {
@@ -170,4 +194,9 @@ impl Core {
         }
         Ok(())
     }
+}
+
+/// The least that layer-1 nodes take instead of a fee they have seen: a tenth more; an eighth is on the safe side.
+fn outbidding(fee: u128) -> u128 {
+    fee.saturating_add(fee / 8).saturating_add(1)
 }

@@ -8,7 +8,7 @@ const DEVELOPMENT: &str = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae7
 fn file(text: &str, mode: u32) -> (tempfile::TempDir, std::path::PathBuf) {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let path = dir.path().join("key");
-    std::fs::write(&path, text).expect("written");
+    entresol_durable::write_file_atomically(&path, text.as_bytes(), false).expect("written");
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("set");
     (dir, path)
 }

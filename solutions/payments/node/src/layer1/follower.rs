@@ -2,8 +2,6 @@
 
 use std::collections::VecDeque;
 
-use alloy::primitives::B256;
-
 use super::{BlockRef, GatewayLog, Layer1, Layer1Error};
 
 /// Blocks that are remembered and compared. A reorganisation deeper than this rebuilds the node from `--from-block`.
@@ -22,6 +20,15 @@ pub(crate) struct StepBlock {
     pub(crate) logs: Vec<GatewayLog>,
 }
 
+/// Layer 1's own word on what will stay. `None` where it was not asked or does not say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Depths {
+    /// Unlikely to be reorganised away.
+    pub(crate) safe: Option<BlockRef>,
+    /// Never reorganised away.
+    pub(crate) finalized: Option<BlockRef>,
+}
+
 /// News from layer 1: first forget, then append.
 #[derive(Clone, Debug)]
 pub(crate) struct Step {
@@ -31,8 +38,8 @@ pub(crate) struct Step {
     pub(crate) blocks: Vec<StepBlock>,
     /// The newest block of layer 1.
     pub(crate) head: BlockRef,
-    /// The finalized block, where asked for and known.
-    pub(crate) finalized: Option<BlockRef>,
+    /// How deep layer 1 says its blocks are.
+    pub(crate) depths: Depths,
     /// True when `blocks` reaches up to `head`.
     pub(crate) synced: bool,
 }
@@ -42,33 +49,38 @@ pub(crate) struct Step {
 pub(crate) struct Follower {
     layer1: Layer1,
     from_block: u64,
-    ask_finalized: bool,
+    ask_depths: bool,
     known: VecDeque<BlockRef>,
     told_synced: bool,
-    last_finalized: Option<B256>,
+    last_depths: Depths,
 }
 
 impl Follower {
     /// `known`: the newest blocks the core has, ascending; empty at the first start.
-    pub(crate) fn new(layer1: Layer1, from_block: u64, ask_finalized: bool, known: Vec<BlockRef>) -> Self {
+    pub(crate) fn new(layer1: Layer1, from_block: u64, ask_depths: bool, known: Vec<BlockRef>) -> Self {
         let mut known = VecDeque::from(known);
         while known.len() > WINDOW {
             known.pop_front();
         }
-        Self { layer1, from_block, ask_finalized, known, told_synced: false, last_finalized: None }
+        Self { layer1, from_block, ask_depths, known, told_synced: false, last_depths: Depths::default() }
     }
 
     /// Looks once. `None` when nothing is new. The step counts as told once it is returned: the caller must give it
     /// to the core, or end.
     pub(crate) async fn look(&mut self) -> Result<Option<Step>, Layer1Error> {
         let head = self.layer1.head().await?;
-        let finalized = if self.ask_finalized { self.layer1.finalized().await? } else { None };
-        let finalized_moved = finalized.map(|block| block.hash) != self.last_finalized;
-        if self.known.back().map(|tip| tip.hash) == Some(head.hash) && self.told_synced && !finalized_moved {
+        let depths = match self.ask_depths {
+            true => Depths {
+                safe: self.layer1.tagged("safe").await?,
+                finalized: self.layer1.tagged("finalized").await?,
+            },
+            false => Depths::default(),
+        };
+        if self.known.back().map(|tip| tip.hash) == Some(head.hash) && self.told_synced && depths == self.last_depths {
             return Ok(None);
         }
         let known_before = self.known.clone();
-        let outcome = self.walk(head, finalized).await;
+        let outcome = self.walk(head, depths).await;
         if outcome.is_err() {
             // Nothing was told, so nothing may be forgotten either.
             self.known = known_before;
@@ -76,7 +88,7 @@ impl Follower {
         outcome
     }
 
-    async fn walk(&mut self, head: BlockRef, finalized: Option<BlockRef>) -> Result<Option<Step>, Layer1Error> {
+    async fn walk(&mut self, head: BlockRef, depths: Depths) -> Result<Option<Step>, Layer1Error> {
         let mut drop_from = self.fork().await?;
         let mut next = match self.known.back() {
             Some(tip) => tip.number + 1,
@@ -106,8 +118,8 @@ impl Follower {
         }
         let synced = self.known.back().map(|tip| tip.hash) == Some(head.hash);
         self.told_synced = synced;
-        self.last_finalized = finalized.map(|block| block.hash);
-        Ok(Some(Step { drop_from, blocks, head, finalized, synced }))
+        self.last_depths = depths;
+        Ok(Some(Step { drop_from, blocks, head, depths, synced }))
     }
 
     /// Goes back to the newest remembered block that layer 1 still has. Returns the first number to forget.

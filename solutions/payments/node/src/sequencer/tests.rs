@@ -4,11 +4,9 @@ use super::*;
 use crate::chain::testing::{Layer1, OPERATOR, User, item_log};
 
 fn key() -> NodeKey {
-    use std::os::unix::fs::PermissionsExt;
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("key");
-    std::fs::write(&path, "11".repeat(32)).expect("written");
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("set");
+    entresol_durable::write_file_atomically(&path, "11".repeat(32).as_bytes(), false).expect("written");
     NodeKey::read(&path).expect("a key")
 }
 

@@ -49,9 +49,11 @@ impl SqliteStore {
         connection.busy_timeout(Duration::from_secs(5))?;
         // FULL: a commit is on the disk when it returns, or a receipt would be worth nothing after a power cut.
         // An exclusive lock keeps a second node off the same folder.
-        connection.execute_batch(
-            "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;",
-        )?;
+        for (name, value) in
+            [("locking_mode", "EXCLUSIVE"), ("journal_mode", "WAL"), ("synchronous", "FULL"), ("foreign_keys", "ON")]
+        {
+            connection.pragma_update(None, name, value)?;
+        }
         let mut store = Self { connection };
         store.migrate()?;
         Ok(store)
@@ -61,6 +63,7 @@ impl SqliteStore {
         let transaction = self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Exclusive)?;
         let version: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
         match version {
+            #[allow(clippy::disallowed_methods, reason = "inside the transaction that is committed below")]
             0 => transaction.execute_batch(SCHEMA)?,
             1 => {}
             newer => return Err(StoreError::Damaged(format!("schema {newer} is of a newer version of this program"))),

@@ -1,9 +1,11 @@
 //! The operator's main job.
 
 use alloy::primitives::{B256, Bytes, U256};
+use alloy::sol_types::SolCall;
 use payments_contract::PaymentsGateway;
+use payments_node::NodeArgs;
 use payments_protocol::{Message, SignedReceipt};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::world::{CHALLENGE, ETHER, OPERATOR, RICH, User, World, message_of, start};
 
@@ -126,5 +128,33 @@ async fn several_hundred_payments_fill_batches() {
     client.until_balance(bob.address, 300).await;
     let status = client.status().await;
     assert_eq!((&status["receipts"], &status["pending"], &status["fault"]), (&json!("300"), &json!("0"), &json!(null)));
+    node.stop().await.expect("a clean stop");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_whose_fee_became_too_low_is_sent_again_with_a_higher_one() {
+    let world = World::new().await;
+    let args = NodeArgs { resend_ms: 300, ..world.operator_args() };
+    let (node, client) = start(args).await;
+    let alice = User::new(1);
+    world.deposit(RICH, 1).await;
+    client.until_balance(RICH, 1).await;
+
+    world.layer1.call("evm_setAutomine", json!([false])).await;
+    let deposit = PaymentsGateway::depositCall { to: alice.address };
+    let request = json!({ "from": RICH, "to": world.gateway, "value": "0x5", "input": Bytes::from(deposit.abi_encode()), "gas": "0x100000" });
+    world.layer1.call("eth_sendTransaction", json!([request])).await;
+    world.layer1.call("evm_mine", json!([])).await;
+    let open = |status: &Value| status["openTransactions"].as_array().map_or(0, Vec::len);
+    let first = client.until_status("the batch is sent", |status| open(status) == 1).await;
+    // A hundred gwei now and from now on: the first bid will never do.
+    world.layer1.call("anvil_setNextBlockBaseFeePerGas", json!(["0x174876e800"])).await;
+    world.layer1.call("evm_mine", json!([])).await;
+    let second = client.until_status("it is sent again", |status| open(status) >= 2).await;
+    assert_eq!(second["openTransactions"][0], first["openTransactions"][0]);
+    world.layer1.call("evm_setAutomine", json!([true])).await;
+    world.layer1.call("evm_mine", json!([])).await;
+    client.until_balance(alice.address, 5).await;
+    client.until_status("the one that was outbid is settled too", |status| open(status) == 0).await;
     node.stop().await.expect("a clean stop");
 }

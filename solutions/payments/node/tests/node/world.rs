@@ -27,6 +27,8 @@ pub(crate) const CHALLENGER_KEY: &str = "5de4111afa1a4b94908f83103eb1f1706367c2e
 pub(crate) const ETHER: u128 = 1_000_000_000_000_000_000;
 /// Seconds of the test gateway's challenge window.
 pub(crate) const CHALLENGE: u64 = 600;
+/// Seconds within which the test gateway's operator must serve an inbox item.
+pub(crate) const FORCE: u64 = 86_400;
 /// Longest a condition is waited for: the machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -136,7 +138,7 @@ impl World {
         // Elsewhere than on the local chains the contract demands longer times and a higher bond.
         let local = chain_id == 31_337;
         let (challenge, min_bond) = if local { (CHALLENGE, ETHER) } else { (604_800, 3 * ETHER) };
-        let terms = Deployment { operator: OPERATOR, challenge, force: 86_400, min_bond };
+        let terms = Deployment { operator: OPERATOR, challenge, force: FORCE, min_bond };
         let code = creation_code(&terms).expect("the artifact");
         let receipt = send(&layer1, json!({ "from": OPERATOR, "input": code, "gas": "0x1000000" })).await;
         let gateway: Address = receipt["contractAddress"].as_str().expect("deployed").parse().expect("an address");
@@ -175,10 +177,8 @@ impl World {
     }
 
     pub(crate) fn key_file(&self, name: &str, key: &str) -> PathBuf {
-        use std::os::unix::fs::PermissionsExt;
         let path = self.dir.path().join(name);
-        std::fs::write(&path, key).expect("written");
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("set");
+        entresol_durable::write_file_atomically(&path, key.as_bytes(), false).expect("written");
         path
     }
 
@@ -210,6 +210,7 @@ impl World {
             poll_ms: 20,
             batch_age_ms: 50,
             keep_bond: U256::ZERO,
+            resend_ms: 60_000,
             final_at: None,
             misbehave: None,
         }
