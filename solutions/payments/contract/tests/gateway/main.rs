@@ -5,6 +5,7 @@
 mod batches;
 mod bond;
 mod chain;
+mod chance;
 mod claims;
 mod code;
 mod deploy;
