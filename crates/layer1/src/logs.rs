@@ -133,6 +133,13 @@ impl LogFollower {
         Self { network, address, position, range: RANGE }
     }
 
+    /// Asks for at most `blocks` at once (2 000 when this is not called; at least 1), for endpoints that allow less.
+    #[must_use]
+    pub fn with_range(mut self, blocks: u64) -> Self {
+        self.range = blocks.max(1);
+        self
+    }
+
     /// Waits until the chain is ahead of the position, or has left it; then gives one batch.
     ///
     /// A batch can be empty of events: then it says that the chain moved. After an error the follower stands where it
