@@ -154,8 +154,13 @@ impl Chain {
                 GatewayEvent::Batch(event) => self.batch(event, log, step.block, changes),
                 GatewayEvent::Contested { id, challenger, chunk } => {
                     self.fell(id, changes);
-                    let facts = json!({ "batch": id.to_string(), "challenger": challenger, "chunk": chunk.to_string() });
-                    changes.alerts.push(Notice::alert("contested", format!("batch {id} was contested and fell"), facts));
+                    let facts =
+                        json!({ "batch": id.to_string(), "challenger": challenger, "chunk": chunk.to_string() });
+                    changes.alerts.push(Notice::alert(
+                        "contested",
+                        format!("batch {id} was contested and fell"),
+                        facts,
+                    ));
                 }
                 GatewayEvent::Claimed { account, total } => {
                     self.claimed.insert(account, total);
@@ -164,11 +169,19 @@ impl Chain {
                 GatewayEvent::Halted => {
                     self.halted = true;
                     changes.moved = true;
-                    changes.alerts.push(Notice::alert("halted", "the gateway is halted; everybody can claim", json!({})));
+                    changes.alerts.push(Notice::alert(
+                        "halted",
+                        "the gateway is halted; everybody can claim",
+                        json!({}),
+                    ));
                 }
                 GatewayEvent::Other => {}
                 GatewayEvent::Unreadable(why) => {
-                    changes.alerts.push(Notice::alert("unreadable", format!("the gateway's events do not read: {why}"), json!({})));
+                    changes.alerts.push(Notice::alert(
+                        "unreadable",
+                        format!("the gateway's events do not read: {why}"),
+                        json!({}),
+                    ));
                 }
             }
         }
@@ -207,7 +220,8 @@ impl Chain {
         }
         changes.accounts.extend(standing.accounts());
         if let Some(text) = standing.verdict.alarm() {
-            let facts = json!({ "batch": id.to_string(), "transaction": log.transaction, "verdict": standing.verdict.name() });
+            let facts =
+                json!({ "batch": id.to_string(), "transaction": log.transaction, "verdict": standing.verdict.name() });
             changes.alerts.push(Notice::alert("false-batch", format!("batch {id} {text}"), facts));
         }
         changes.appeared.push(id);
@@ -299,7 +313,8 @@ impl Chain {
             FinalAt::Finalized => self.depths.finalized,
         };
         let (Some(batch), Some(judge)) = (self.batch_at(id), judge) else { return false };
-        batch.block.number <= judge.number && judge.timestamp >= batch.block.timestamp.saturating_add(self.terms.challenge)
+        batch.block.number <= judge.number
+            && judge.timestamp >= batch.block.timestamp.saturating_add(self.terms.challenge)
     }
 
     /// The newest final batch; 0 when only genesis is.
@@ -361,7 +376,9 @@ pub(crate) fn accounts_of(outcome: &Outcome) -> BTreeSet<Address> {
             [message.from, message.to].into_iter().filter(|account| !account.is_zero()).collect()
         }
         Outcome::Effective(
-            Effect::Deposit { account, .. } | Effect::ForcedExit { account, .. } | Effect::PostedWithdraw { account, .. },
+            Effect::Deposit { account, .. }
+            | Effect::ForcedExit { account, .. }
+            | Effect::PostedWithdraw { account, .. },
         ) => BTreeSet::from([*account]),
         Outcome::NoEffect(_) => BTreeSet::new(),
     }

@@ -172,7 +172,9 @@ impl Core {
         let mut seen = Vec::new();
         if let Some(newest) = known.last() {
             let head = *newest;
-            seen = chain.apply(Step { drop_from: None, blocks, head, depths: Depths::default(), synced: false }).transactions;
+            seen = chain
+                .apply(Step { drop_from: None, blocks, head, depths: Depths::default(), synced: false })
+                .transactions;
         }
         let mut sequencer = match setup.role {
             Role::Operator => Some(Sequencer::new(store.messages()?)),
@@ -249,12 +251,7 @@ impl Core {
         Ok(false)
     }
 
-    fn promise(
-        &mut self,
-        message: &SignedMessage,
-        reply: oneshot::Sender<Answer>,
-        group: &mut Group,
-    ) {
+    fn promise(&mut self, message: &SignedMessage, reply: oneshot::Sender<Answer>, group: &mut Group) {
         let outcome = match (&mut self.sequencer, &self.setup.key) {
             (Some(_), Some(_)) if !self.chain.synced => {
                 Err(RpcError::new(code::SYNCING, "the node has not caught up with layer 1 yet; try again"))

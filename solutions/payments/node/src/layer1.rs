@@ -122,12 +122,7 @@ struct HeaderReply {
 
 impl HeaderReply {
     fn reference(&self) -> BlockRef {
-        BlockRef {
-            number: self.number.to(),
-            hash: self.hash,
-            parent: self.parent_hash,
-            timestamp: self.timestamp.to(),
-        }
+        BlockRef { number: self.number.to(), hash: self.hash, parent: self.parent_hash, timestamp: self.timestamp.to() }
     }
 }
 
@@ -236,9 +231,7 @@ impl Layer1 {
         if value.is_null() {
             return Ok(None);
         }
-        serde_json::from_value(value)
-            .map(Some)
-            .map_err(|error| Layer1Error::Inconsistent(format!("{method}: {error}")))
+        serde_json::from_value(value).map(Some).map_err(|error| Layer1Error::Inconsistent(format!("{method}: {error}")))
     }
 
     /// The block at `tag`: a number in 0x-hex, `latest`, `safe` or `finalized`.
@@ -305,7 +298,9 @@ impl Layer1 {
         let reply: Option<TransactionReply> = self.value("eth_getTransactionByHash", json!([transaction])).await?;
         let reply = reply.ok_or_else(|| Layer1Error::Inconsistent(format!("{transaction} has logs but is unknown")))?;
         if reply.to != Some(self.gateway) {
-            return Err(Layer1Error::Inconsistent(format!("{transaction} submitted a batch but did not call the gateway")));
+            return Err(Layer1Error::Inconsistent(format!(
+                "{transaction} submitted a batch but did not call the gateway"
+            )));
         }
         Ok(reply.input)
     }

@@ -49,7 +49,9 @@ impl Node {
         let chain_id = layer1.chain_id();
         let local = LOCAL_CHAINS.contains(&chain_id);
         if args.misbehave.is_some() && !local {
-            return Err(NodeError::Argument(format!("--misbehave is for chains 31337 and 1337 only, this is chain {chain_id}")));
+            return Err(NodeError::Argument(format!(
+                "--misbehave is for chains 31337 and 1337 only, this is chain {chain_id}"
+            )));
         }
         if !layer1.has_code().await? {
             return Err(NodeError::NoGateway(args.gateway));
@@ -81,9 +83,8 @@ impl Node {
             misbehave: args.misbehave,
         };
         let chain = Chain::new(domain, terms, final_at);
-        let server = Server::bind(args.listen)
-            .await
-            .map_err(|source| NodeError::Listen { address: args.listen, source })?;
+        let server =
+            Server::bind(args.listen).await.map_err(|source| NodeError::Listen { address: args.listen, source })?;
         let (core, known) = Core::load(setup, chain, Box::new(store))?;
         let (core, core_end) = core.start().map_err(NodeError::Thread)?;
         let stop = CancellationToken::new();
@@ -220,7 +221,14 @@ async fn follow(
             Err(error) => {
                 troubled = true;
                 let text = chain_text(&error);
-                if core.run(move |core| { core.set_trouble(Some(text)); Ok(()) }).await.is_err() {
+                if core
+                    .run(move |core| {
+                        core.set_trouble(Some(text));
+                        Ok(())
+                    })
+                    .await
+                    .is_err()
+                {
                     return Ok(());
                 }
                 poll.max(TROUBLE_PAUSE)

@@ -122,7 +122,9 @@ fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<V
 /// Reads what arrived. Never fails: whatever is wrong has an answer.
 pub(crate) fn parse(bytes: &[u8]) -> Incoming {
     match serde_json::from_slice::<Value>(bytes) {
-        Err(error) => Incoming::Refused(failure(Value::Null, &RpcError::new(code::PARSE, format!("not JSON: {error}")))),
+        Err(error) => {
+            Incoming::Refused(failure(Value::Null, &RpcError::new(code::PARSE, format!("not JSON: {error}"))))
+        }
         Ok(Value::Array(calls)) if calls.is_empty() || calls.len() > MAX_CALLS => {
             let error = RpcError::new(code::INVALID_REQUEST, format!("1 to {MAX_CALLS} calls at once"));
             Incoming::Refused(failure(Value::Null, &error))

@@ -126,12 +126,8 @@ impl Sequencer {
             return Err(refusal(reason));
         }
         self.soft = soft;
-        let receipt = Receipt {
-            message_id: id,
-            sequence: self.log.len() as u64,
-            previous_receipt: self.last_receipt,
-            time: now,
-        };
+        let receipt =
+            Receipt { message_id: id, sequence: self.log.len() as u64, previous_receipt: self.last_receipt, time: now };
         let logged = LoggedMessage {
             sequence: receipt.sequence,
             id,
@@ -169,7 +165,8 @@ impl Sequencer {
         }
         let leaf = self.soft.leaf(message.from);
         if message.nonce != leaf.nonce {
-            let text = format!("nonce {} was given, {} is next; fetch the account and sign again", message.nonce, leaf.nonce);
+            let text =
+                format!("nonce {} was given, {} is next; fetch the account and sign again", message.nonce, leaf.nonce);
             let facts = json!({ "expected": leaf.nonce.to_string(), "prev": leaf.head });
             return Err(RpcError::with(code::WRONG_NONCE, text, facts));
         }

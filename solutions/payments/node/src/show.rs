@@ -119,11 +119,8 @@ pub(crate) fn batch_summary(chain: &Chain, batch: &StandingBatch) -> Value {
 pub(crate) fn batch(core: &Core, id: u64) -> Result<Value, RpcError> {
     let standing = core.chain.batch_at(id).ok_or_else(|| no_batch(id))?;
     let mut value = batch_summary(&core.chain, standing);
-    let outcomes: Vec<Vec<Value>> = standing
-        .reports()
-        .iter()
-        .map(|report| report.outcomes.iter().map(outcome).collect())
-        .collect();
+    let outcomes: Vec<Vec<Value>> =
+        standing.reports().iter().map(|report| report.outcomes.iter().map(outcome).collect()).collect();
     if let Some(object) = value.as_object_mut() {
         object.insert("outcomes".to_owned(), json!(outcomes));
         if let Some(batch) = &standing.batch {
@@ -261,7 +258,9 @@ pub(crate) fn exit_proof(core: &Core, address: Address) -> Result<Value, RpcErro
     if !chain.is_final(id) {
         return Err(RpcError::not_found(format!("after the halt claims wait until batch {id} is final")));
     }
-    let state = chain.state_after(id).ok_or_else(|| RpcError::new(code::NOT_FOUND, "the final batch is not true; see l2_status"))?;
+    let state = chain
+        .state_after(id)
+        .ok_or_else(|| RpcError::new(code::NOT_FOUND, "the final batch is not true; see l2_status"))?;
     let (leaf, witness) = (state.leaf(address), state.witness(address));
     let claimed = chain.claimed(address);
     let due = U256::from(claim::claimable(&leaf, chain.halted));

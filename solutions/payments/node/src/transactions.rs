@@ -74,8 +74,20 @@ impl Transactions {
                     let text = refusal(&error);
                     // The same refusal again is no news.
                     if refused.as_ref() != Some(&text) && matches!(error, Layer1Error::Refused { .. }) {
-                        let notice = Notice::alert("refused", format!("layer 1 refuses the next transaction: {text}"), json!({}));
-                        if self.core.run(move |core| { core.notify(notice); Ok(()) }).await.is_err() {
+                        let notice = Notice::alert(
+                            "refused",
+                            format!("layer 1 refuses the next transaction: {text}"),
+                            json!({}),
+                        );
+                        if self
+                            .core
+                            .run(move |core| {
+                                core.notify(notice);
+                                Ok(())
+                            })
+                            .await
+                            .is_err()
+                        {
                             return;
                         }
                     }

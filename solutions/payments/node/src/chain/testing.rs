@@ -123,7 +123,13 @@ impl Layer1 {
     pub(crate) fn fresh(&self) -> Chain {
         let mut chain = Layer1::new().chain;
         let head = self.blocks.last().expect("a block").block;
-        chain.apply(Step { drop_from: None, blocks: self.blocks.clone(), head, depths: Depths::default(), synced: true });
+        chain.apply(Step {
+            drop_from: None,
+            blocks: self.blocks.clone(),
+            head,
+            depths: Depths::default(),
+            synced: true,
+        });
         chain
     }
 

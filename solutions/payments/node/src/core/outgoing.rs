@@ -123,8 +123,7 @@ impl Core {
             access_list: Default::default(),
             input: job.input,
         });
-        let outgoing =
-            OutgoingTransaction { hash, nonce, purpose: job.purpose, raw, state: TransactionState::Open };
+        let outgoing = OutgoingTransaction { hash, nonce, purpose: job.purpose, raw, state: TransactionState::Open };
         self.store.put_transaction(&outgoing)?;
         self.transactions.push(outgoing.clone());
         if let Purpose::Batch(_) = job.purpose {
@@ -148,8 +147,10 @@ impl Core {
         };
         let mut transaction = signed.strip_signature();
         transaction.max_fee_per_gas = fees.max_fee.max(outbidding(transaction.max_fee_per_gas));
-        transaction.max_priority_fee_per_gas =
-            fees.max_priority_fee.max(outbidding(transaction.max_priority_fee_per_gas)).min(transaction.max_fee_per_gas);
+        transaction.max_priority_fee_per_gas = fees
+            .max_priority_fee
+            .max(outbidding(transaction.max_priority_fee_per_gas))
+            .min(transaction.max_fee_per_gas);
         let (hash, raw) = key.sign_transaction(transaction);
         let outgoing = OutgoingTransaction { hash, raw, ..old };
         self.store.put_transaction(&outgoing)?;

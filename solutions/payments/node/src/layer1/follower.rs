@@ -70,10 +70,9 @@ impl Follower {
     pub(crate) async fn look(&mut self) -> Result<Option<Step>, Layer1Error> {
         let head = self.layer1.head().await?;
         let depths = match self.ask_depths {
-            true => Depths {
-                safe: self.layer1.tagged("safe").await?,
-                finalized: self.layer1.tagged("finalized").await?,
-            },
+            true => {
+                Depths { safe: self.layer1.tagged("safe").await?, finalized: self.layer1.tagged("finalized").await? }
+            }
             false => Depths::default(),
         };
         if self.known.back().map(|tip| tip.hash) == Some(head.hash) && self.told_synced && depths == self.last_depths {
@@ -155,7 +154,10 @@ impl Follower {
         }
         for step in &blocks {
             if step.logs.iter().any(|log| log.block_hash != step.block.hash) {
-                return Err(Layer1Error::Inconsistent(format!("block {} changed while it was read", step.block.number)));
+                return Err(Layer1Error::Inconsistent(format!(
+                    "block {} changed while it was read",
+                    step.block.number
+                )));
             }
             self.remember(step.block);
         }

@@ -20,7 +20,9 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, broadcast};
 use tokio_util::sync::CancellationToken;
 
-use super::{Call, Incoming, MAX_REQUEST, Notice, RpcError, Topic, code, failure, methods, notification, parse, success};
+use super::{
+    Call, Incoming, MAX_REQUEST, Notice, RpcError, Topic, code, failure, methods, notification, parse, success,
+};
 use crate::core::CoreHandle;
 
 /// WebSocket connections at one time. Each costs a task and a small buffer.
@@ -202,7 +204,10 @@ fn subscribe(subscriptions: &mut Option<Subscriptions>, params: &Value) -> Resul
     };
     let topic = Topic::parse(params)?;
     if subscriptions.active.len() >= MAX_SUBSCRIPTIONS {
-        return Err(RpcError::new(code::BUSY, format!("{MAX_SUBSCRIPTIONS} subscriptions are the most a connection has")));
+        return Err(RpcError::new(
+            code::BUSY,
+            format!("{MAX_SUBSCRIPTIONS} subscriptions are the most a connection has"),
+        ));
     }
     subscriptions.next += 1;
     subscriptions.active.push((subscriptions.next, topic));

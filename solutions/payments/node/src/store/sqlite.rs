@@ -197,12 +197,7 @@ impl Store for SqliteStore {
         let transaction = self.connection.transaction()?;
         transaction.execute(
             "INSERT INTO identity (one, chain_id, gateway, role, from_block) VALUES (1, ?1, ?2, ?3, ?4)",
-            params![
-                stored(identity.chain_id),
-                identity.gateway.as_slice(),
-                identity.role,
-                stored(identity.from_block)
-            ],
+            params![stored(identity.chain_id), identity.gateway.as_slice(), identity.role, stored(identity.from_block)],
         )?;
         write_point!("node.identity.write", transaction.commit())?;
         Ok(())

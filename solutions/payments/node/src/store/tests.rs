@@ -123,7 +123,12 @@ fn transactions_keep_their_state() {
         state: TransactionState::Open,
     };
     store.put_transaction(&outgoing).expect("written");
-    for state in [TransactionState::Done { block: 5 }, TransactionState::Open, TransactionState::Reverted { block: 6 }, TransactionState::Replaced] {
+    for state in [
+        TransactionState::Done { block: 5 },
+        TransactionState::Open,
+        TransactionState::Reverted { block: 6 },
+        TransactionState::Replaced,
+    ] {
         store.set_transaction(outgoing.hash, state).expect("written");
         outgoing.state = state;
         assert_eq!(store.transactions().expect("readable"), [outgoing.clone()]);

@@ -36,12 +36,21 @@ async fn a_wrong_setup_is_refused_with_what_to_change() {
     let world = World::new().await;
     let good = world.operator_args();
     check(&refusal(NodeArgs { operator_key_file: None, ..good.clone() }).await, "--operator-key-file");
-    check(&refusal(NodeArgs { role: Role::Replica, ..good.clone() }).await, "--operator-key-file is for --role operator");
-    check(&refusal(NodeArgs { chain_id: Some(1), ..good.clone() }).await, "the endpoint serves chain 31337, this node is set up for chain 1");
+    check(
+        &refusal(NodeArgs { role: Role::Replica, ..good.clone() }).await,
+        "--operator-key-file is for --role operator",
+    );
+    check(
+        &refusal(NodeArgs { chain_id: Some(1), ..good.clone() }).await,
+        "the endpoint serves chain 31337, this node is set up for chain 1",
+    );
     let nowhere = alloy::primitives::Address::repeat_byte(1);
     check(&refusal(NodeArgs { gateway: nowhere, ..good.clone() }).await, "there is no contract at 0x0101");
     let other = world.key_file("other.key", CHALLENGER_KEY);
-    check(&refusal(NodeArgs { operator_key_file: Some(other), ..good.clone() }).await, "the gateway's operator is 0xf39F");
+    check(
+        &refusal(NodeArgs { operator_key_file: Some(other), ..good.clone() }).await,
+        "the gateway's operator is 0xf39F",
+    );
     let dead = "http://127.0.0.1:1".parse().expect("a URL");
     check(&refusal(NodeArgs { rpc: dead, ..good.clone() }).await, "layer 1 cannot be used");
 
@@ -60,7 +69,9 @@ async fn built_in_faults_are_refused_outside_the_local_chains() {
     check(&refusal(args).await, "--misbehave is for chains 31337 and 1337 only");
 }
 
-async fn socket(client: &Client) -> tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<tokio::net::TcpStream>> {
+async fn socket(
+    client: &Client,
+) -> tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<tokio::net::TcpStream>> {
     connect_async(client.websocket()).await.expect("a WebSocket").0
 }
 
@@ -84,15 +95,27 @@ async fn subscribers_hear_of_their_account_and_of_batches_only() {
     let (node, client) = start(world.operator_args()).await;
     let (alice, bob) = (User::new(1), User::new(2));
     let mut accounts = socket(&client).await;
-    let subscribed = ask(&mut accounts, json!({ "jsonrpc": "2.0", "id": 1, "method": "l2_subscribe", "params": ["account", alice.address] }).to_string()).await;
+    let subscribed = ask(
+        &mut accounts,
+        json!({ "jsonrpc": "2.0", "id": 1, "method": "l2_subscribe", "params": ["account", alice.address] })
+            .to_string(),
+    )
+    .await;
     let mut batches = socket(&client).await;
-    ask(&mut batches, json!({ "jsonrpc": "2.0", "id": 1, "method": "l2_subscribe", "params": ["batches"] }).to_string()).await;
+    ask(
+        &mut batches,
+        json!({ "jsonrpc": "2.0", "id": 1, "method": "l2_subscribe", "params": ["batches"] }).to_string(),
+    )
+    .await;
 
     world.deposit(bob.address, 1).await;
     world.deposit(alice.address, ETHER).await;
     loop {
         let told = receive(&mut accounts).await;
-        assert_eq!((&told["method"], &told["params"]["subscription"]), (&json!("l2_subscription"), &subscribed["result"]));
+        assert_eq!(
+            (&told["method"], &told["params"]["subscription"]),
+            (&json!("l2_subscription"), &subscribed["result"])
+        );
         let account = &told["params"]["result"];
         assert_eq!(account["address"], json!(alice.address));
         if account["balance"] == ETHER.to_string() {

@@ -25,23 +25,36 @@ async fn a_deposit_is_paid_on_withdrawn_and_claimed() {
     client.until_balance(bob.address, ETHER / 4).await;
 
     let told = client.call("l2_getMessage", json!([message_of(&receipt)])).await;
-    assert_eq!((&told["effective"], &told["state"], &told["place"]["batch"]), (&json!(true), &json!("sequenced"), &json!("2")));
+    assert_eq!(
+        (&told["effective"], &told["state"], &told["place"]["batch"]),
+        (&json!(true), &json!("sequenced"), &json!("2"))
+    );
     assert_eq!(told["receipt"], receipt);
 
     bob.withdraw(&world, &client, ETHER / 8).await;
-    client.until("l2_getAccount", json!([bob.address]), "the withdrawal is sequenced", |a| a["withdrawn"] == (ETHER / 8).to_string()).await;
+    client
+        .until("l2_getAccount", json!([bob.address]), "the withdrawal is sequenced", |a| {
+            a["withdrawn"] == (ETHER / 8).to_string()
+        })
+        .await;
     let early = client.call("l2_getExitProof", json!([bob.address])).await;
     assert_eq!((&early["claimable"], &early["maturing"]), (&json!("0"), &json!((ETHER / 8).to_string())));
 
     world.pass(CHALLENGE).await;
     let proof = client
-        .until("l2_getExitProof", json!([bob.address]), "the withdrawal is final", |p| p["claimable"] == (ETHER / 8).to_string())
+        .until("l2_getExitProof", json!([bob.address]), "the withdrawal is final", |p| {
+            p["claimable"] == (ETHER / 8).to_string()
+        })
         .await;
     let input: Bytes = serde_json::from_value(proof["call"]["input"].clone()).expect("calldata");
     world.send_input(RICH, 0, input).await;
     assert_eq!(world.eth(bob.address).await, U256::from(ETHER / 8));
     let what = "the claim is seen";
-    client.until("l2_getExitProof", json!([bob.address]), what, |p| p["claimable"] == "0" && p["claimed"] == (ETHER / 8).to_string()).await;
+    client
+        .until("l2_getExitProof", json!([bob.address]), what, |p| {
+            p["claimable"] == "0" && p["claimed"] == (ETHER / 8).to_string()
+        })
+        .await;
 
     let history = client.call("l2_getMessages", json!([alice.address, "0"])).await;
     let kinds: Vec<_> = history["messages"].as_array().expect("a list").iter().map(|m| m["kind"].clone()).collect();
@@ -105,7 +118,9 @@ async fn a_forced_exit_comes_after_what_was_promised_and_stops_new_promises() {
     let exit = PaymentsGateway::requestWithdrawPaymentCall { from: RICH, latestMessage: Bytes::new() };
     world.send(RICH, 0, exit).await;
     client.until("l2_getAccount", json!([RICH]), "the exit is seen", |a| a["exitWaiting"] == true).await;
-    let done = client.until("l2_getAccount", json!([RICH]), "the exit is served", |a| a["withdrawn"] == ETHER.to_string()).await;
+    let done = client
+        .until("l2_getAccount", json!([RICH]), "the exit is served", |a| a["withdrawn"] == ETHER.to_string())
+        .await;
     assert_eq!((&done["balance"], &done["nonce"]), (&json!("0"), &json!("1")));
     let id = message_of(&promised);
     client.until("l2_getMessage", json!([id]), "the promise is kept", |m| m["effective"] == true).await;

@@ -50,7 +50,9 @@ async fn a_false_batch_is_contested_falls_and_its_messages_stand_again() {
     // The false batch 2 stood and fell, and an honest batch 2 stands with the same message.
     for node in [&client, &copy] {
         let told = node
-            .until("l2_getMessage", json!([message_of(&receipt)]), "the payment takes effect", |m| m["effective"] == true)
+            .until("l2_getMessage", json!([message_of(&receipt)]), "the payment takes effect", |m| {
+                m["effective"] == true
+            })
             .await;
         assert_eq!(told["place"]["batch"], "2");
         node.until_balance(bob.address, 7).await;
@@ -99,4 +101,31 @@ async fn after_a_halt_everybody_claims_with_what_a_replica_says() {
         assert_eq!(world.eth(user.address).await, U256::from(owned));
     }
     replica.stop().await.expect("a clean stop");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newcomer_catches_up_over_thousands_of_blocks_and_then_follows() {
+    let world = World::new().await;
+    let (operator, client) = start(world.operator_args()).await;
+    let (alice, bob) = (User::new(1), User::new(2));
+    world.deposit(alice.address, ETHER).await;
+    client.until_balance(alice.address, ETHER).await;
+    // More than one range of logs, and more than the window in which reorganisations are looked for.
+    world.layer1.call("anvil_mine", json!(["0x9c4"])).await;
+    alice.pay(&world, &client, bob.address, 7).await;
+    client.until_balance(bob.address, 7).await;
+    world.layer1.call("anvil_mine", json!(["0x190"])).await;
+
+    let (replica, copy) = start(world.replica_args(false)).await;
+    copy.until_balance(bob.address, 7).await;
+    alice.pay(&world, &client, bob.address, 1).await;
+    copy.until_balance(bob.address, 8).await;
+    replica.stop().await.expect("a clean stop");
+    // From its own store and the blocks it missed.
+    alice.pay(&world, &client, bob.address, 1).await;
+    client.until_balance(bob.address, 9).await;
+    let (replica, copy) = start(world.replica_args(false)).await;
+    copy.until_balance(bob.address, 9).await;
+    replica.stop().await.expect("a clean stop");
+    operator.stop().await.expect("a clean stop");
 }

@@ -10,7 +10,13 @@ use tokio::process::Child;
 use crate::world::{Client, ETHER, User, World, message_of, spawn, start};
 
 /// Deposit, then one payment after another, until the node dies. Gives the receipts that were handed out.
-async fn until_it_dies(world: &World, child: &mut Child, client: Option<Client>, payer: &User, to: &User) -> Vec<Value> {
+async fn until_it_dies(
+    world: &World,
+    child: &mut Child,
+    client: Option<Client>,
+    payer: &User,
+    to: &User,
+) -> Vec<Value> {
     let mut receipts = Vec::new();
     let Some(client) = client else {
         child.wait().await.expect("it died");
@@ -55,12 +61,15 @@ async fn nothing_acknowledged_is_lost_at_any_write_point() {
             let (node, client) = start(args).await;
             for receipt in &receipts {
                 let told = client
-                    .until("l2_getMessage", json!([message_of(receipt)]), "a receipted message takes effect", |m| m["effective"] == true)
+                    .until("l2_getMessage", json!([message_of(receipt)]), "a receipted message takes effect", |m| {
+                        m["effective"] == true
+                    })
                     .await;
                 assert_eq!(told["receipt"], *receipt, "{kill_at}: the same receipt after the restart");
             }
             client.until_balance(alice.address, ETHER - client_total(&client, &bob).await).await;
-            let status = client.until_status("nothing waits", |s| s["pending"] == "0" && s["inbox"]["consumed"] == "1").await;
+            let status =
+                client.until_status("nothing waits", |s| s["pending"] == "0" && s["inbox"]["consumed"] == "1").await;
             assert!(status["fault"].is_null(), "{kill_at}: {status}");
             node.stop().await.expect("a clean stop");
             killed += 1;
@@ -96,7 +105,8 @@ async fn a_restart_keeps_receipts_and_accounts() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_killed_while_it_contests_still_contests() {
-    for kill_at in ["node.transaction.store:before", "node.transaction.store:after", "node.transaction.broadcast:after"] {
+    for kill_at in ["node.transaction.store:before", "node.transaction.store:after", "node.transaction.broadcast:after"]
+    {
         let world = World::new().await;
         let (alice, bob) = (User::new(1), User::new(2));
         let args = NodeArgs { misbehave: Some(Misbehave::FalseRootOnce), ..world.operator_args() };

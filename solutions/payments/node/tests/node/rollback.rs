@@ -46,7 +46,9 @@ async fn a_reorganised_batch_stands_again_with_the_same_messages() {
     world.pass(60).await;
     for receipt in [first, second] {
         client
-            .until("l2_getMessage", json!([message_of(&receipt)]), "the promise is kept on the new fork", |m| m["effective"] == true)
+            .until("l2_getMessage", json!([message_of(&receipt)]), "the promise is kept on the new fork", |m| {
+                m["effective"] == true
+            })
             .await;
     }
     client.until_balance(bob.address, 2).await;

@@ -155,7 +155,8 @@ impl World {
     }
 
     pub(crate) async fn send_input(&self, from: Address, value: u128, input: Bytes) -> Value {
-        let request = json!({ "from": from, "to": self.gateway, "value": U256::from(value), "input": input, "gas": "0x800000" });
+        let request =
+            json!({ "from": from, "to": self.gateway, "value": U256::from(value), "input": input, "gas": "0x800000" });
         let receipt = send(&self.layer1, request).await;
         assert_eq!(receipt["status"], "0x1", "{receipt}");
         receipt
@@ -250,7 +251,9 @@ pub(crate) async fn spawn(args: &NodeArgs, kill_at: Option<&str>) -> (Child, Opt
         .arg(&args.data_dir)
         .stdout(Stdio::piped())
         .kill_on_drop(true);
-    for (flag, file) in [("--operator-key-file", &args.operator_key_file), ("--challenger-key-file", &args.challenger_key_file)] {
+    for (flag, file) in
+        [("--operator-key-file", &args.operator_key_file), ("--challenger-key-file", &args.challenger_key_file)]
+    {
         if let Some(file) = file {
             command.arg(flag).arg(file);
         }
