@@ -111,7 +111,6 @@ impl Client {
     /// As [`call`](Self::call), and [`ClientError::Answer`] when the result has another shape.
     pub async fn get<T: DeserializeOwned>(&mut self, method: &str, params: impl Serialize) -> Result<T, ClientError> {
         let answer = self.call(method, params).await?;
-        serde_json::from_value(answer)
-            .map_err(|source| ClientError::Answer { method: method.to_owned(), source })
+        serde_json::from_value(answer).map_err(|source| ClientError::Answer { method: method.to_owned(), source })
     }
 }

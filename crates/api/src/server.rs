@@ -167,7 +167,10 @@ async fn connection(
                         });
                         task.await.unwrap_or_else(|failure| {
                             tracing::error!(method = method.name, %failure, "a method failed");
-                            Err(RpcError::new(codes::INTERNAL, format!("`{}` failed in the daemon; see its log", method.name)))
+                            Err(RpcError::new(
+                                codes::INTERNAL,
+                                format!("`{}` failed in the daemon; see its log", method.name),
+                            ))
                         })
                     }
                 };

@@ -6,7 +6,8 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use payments_node::NodeArgs;
 
-const EXIT_CODES: &str = "Exit codes: 0 done · 1 failed · 2 wrong usage · 3 the daemon is not running · 4 rejected · 5 not authorised";
+const EXIT_CODES: &str =
+    "Exit codes: 0 done · 1 failed · 2 wrong usage · 3 the daemon is not running · 4 rejected · 5 not authorised";
 
 /// An Ethereum wallet that runs layer-2 apps.
 #[derive(Debug, Parser)]

@@ -6,14 +6,16 @@
 use std::fs::File;
 use std::io::IsTerminal;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use entresol_api::Control;
+use entresol_api::{Control, WebLink};
 use entresol_host::{Host, HostConfig};
 use entresol_sandbox::Engine;
 use entresol_store::Store;
 use entresol_vault::Vault;
+use entresol_web::WebServer;
 use payments_node::NodeArgs;
 use rustix::fs::FlockOperation;
 use serde_json::json;
@@ -33,7 +35,8 @@ pub(crate) const LOG: &str = "ENTRESOL_LOG";
 pub(crate) fn start_logging() {
     let filter = EnvFilter::try_from_env(LOG).unwrap_or_else(|_| EnvFilter::new("info"));
     let colours = std::io::stderr().is_terminal();
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).try_init();
+    let _ =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).try_init();
 }
 
 pub(crate) async fn run(context: &Context, args: &cli::Daemon) -> anyhow::Result<()> {
@@ -63,13 +66,20 @@ pub(crate) async fn run(context: &Context, args: &cli::Daemon) -> anyhow::Result
         allow_private_urls: true,
     };
     let host = Host::start(config, vault, store, engine).await?;
-    let control = Control::new(host.clone(), None, stop.clone());
+    let page = match args.no_web {
+        true => None,
+        false => Some(WebServer::start(host.clone(), args.web_port, stop.clone()).await?),
+    };
+    let link = page.clone().map(|page| -> WebLink { Arc::new(move || page.link().map_err(|error| error.to_string())) });
+    let control = Control::new(host.clone(), link, stop.clone());
     let listener = entresol_api::bind(home)?;
     let socket = entresol_api::socket_path(home);
     let serving = tokio::spawn(entresol_api::serve(control, listener, stop.clone()));
 
     // Whoever starts a daemon waits for this line.
-    context.out.either(&json!({ "ready": true, "home": home, "socket": socket, "pid": std::process::id() }), |_| {
+    let address = page.as_ref().map(|page| format!("http://{}", page.address()));
+    let ready = json!({ "ready": true, "home": home, "socket": socket, "page": address, "pid": std::process::id() });
+    context.out.either(&ready, |_| {
         format!("ready: wallet in {}; go on in another terminal, Ctrl-C ends the daemon", home.display())
     })?;
     tokio::select! {
@@ -79,6 +89,9 @@ pub(crate) async fn run(context: &Context, args: &cli::Daemon) -> anyhow::Result
     tracing::info!("ending");
     stop.cancel();
     serving.await.context("the control socket's task failed")?;
+    if let Some(page) = page {
+        page.ended().await;
+    }
     host.shutdown().await;
     Ok(())
 }

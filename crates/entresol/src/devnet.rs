@@ -101,7 +101,8 @@ impl Chain {
         let port = port.to_string();
         let chain_id = CHAIN_ID.to_string();
         // A block a second besides one for each transaction, so that what waits for blocks goes on.
-        let arguments = ["--host", "127.0.0.1", "--port", &port, "--chain-id", &chain_id, "--block-time", "1", "--mixed-mining"];
+        let arguments =
+            ["--host", "127.0.0.1", "--port", &port, "--chain-id", &chain_id, "--block-time", "1", "--mixed-mining"];
         let mut anvil = Guarded::start(Spec {
             name: "anvil",
             program: anvil,
@@ -111,7 +112,11 @@ impl Chain {
             read: false,
         })?;
         let url = listening(&mut anvil, &log).await?;
-        let config = NetworkConfig { confirmations: 1, poll_interval: POLL, ..NetworkConfig::new("devnet", CHAIN_ID, vec![url.clone()]) };
+        let config = NetworkConfig {
+            confirmations: 1,
+            poll_interval: POLL,
+            ..NetworkConfig::new("devnet", CHAIN_ID, vec![url.clone()])
+        };
         let network = Network::connect(config).await.context("anvil does not answer")?;
         Ok(Self { anvil, url, network })
     }
@@ -191,7 +196,12 @@ impl Chain {
     }
 
     /// Logs of a contract with this first topic.
-    pub(crate) async fn logs(&self, from: u64, contract: Address, topic: impl serde::Serialize) -> anyhow::Result<Vec<Json>> {
+    pub(crate) async fn logs(
+        &self,
+        from: u64,
+        contract: Address,
+        topic: impl serde::Serialize,
+    ) -> anyhow::Result<Vec<Json>> {
         let filter = json!([{ "fromBlock": format!("{from:#x}"), "address": contract, "topics": [topic] }]);
         let logs = self.request("eth_getLogs", filter).await?;
         Ok(serde_json::from_value(logs)?)
@@ -259,7 +269,14 @@ impl NodeSetup {
         if let Some(fault) = self.misbehave {
             arguments.extend(args(["--misbehave", fault]));
         }
-        let mut node = Guarded::start(Spec { name: self.name, program: &program, args: arguments, kill_at, log: &log, read: true })?;
+        let mut node = Guarded::start(Spec {
+            name: self.name,
+            program: &program,
+            args: arguments,
+            kill_at,
+            log: &log,
+            read: true,
+        })?;
         let Some(line) = node.line(READY).await? else { return Ok((node, false)) };
         let ready: Json = serde_json::from_str(&line).with_context(|| format!("{} said {line:?}", self.name))?;
         let url = Url::parse(ready["listening"].as_str().unwrap_or_default()).context("the node gave no address")?;
@@ -296,7 +313,9 @@ pub(crate) async fn run(context: &Context, options: &cli::Devnet) -> anyhow::Res
         started = start(context, options, &dir, &mut running) => started,
         signal = interrupted() => signal,
     };
-    if outcome.is_ok() && let Some((chain, node)) = &mut running {
+    if outcome.is_ok()
+        && let Some((chain, node)) = &mut running
+    {
         tokio::select! {
             signal = interrupted() => signal?,
             status = chain.anvil.wait() => bail!("anvil ended ({}); see {}", status?, dir.display()),
@@ -340,8 +359,8 @@ async fn start(
     let plugin = dir.join("payments-plugin");
     crate::plugin_files::write(&plugin)?;
     drop(progress);
-    let accounts =
-        [BANK, OPERATOR, CHALLENGER].map(|known| json!({ "address": known.address, "key": format!("0x{}", known.key) }));
+    let accounts = [BANK, OPERATOR, CHALLENGER]
+        .map(|known| json!({ "address": known.address, "key": format!("0x{}", known.key) }));
     let facts = json!({
         "chainId": CHAIN_ID,
         "rpc": chain.url.as_str(),

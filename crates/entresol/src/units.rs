@@ -24,7 +24,9 @@ fn amount(text: &str, plain: bool) -> anyhow::Result<U256> {
     let decimals = match UNITS.iter().find(|(name, _)| unit.eq_ignore_ascii_case(name)) {
         Some((_, decimals)) => *decimals,
         None if unit.is_empty() && plain && !number.contains('.') => 0,
-        None if unit.is_empty() => bail!("`{text}` needs a unit; write `{text} ether`, `{text} gwei` or a whole number of wei"),
+        None if unit.is_empty() => {
+            bail!("`{text}` needs a unit; write `{text} ether`, `{text} gwei` or a whole number of wei")
+        }
         None => bail!("`{unit}` in `{text}` is not a unit; use wei, gwei or ether"),
     };
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
@@ -35,7 +37,8 @@ fn amount(text: &str, plain: bool) -> anyhow::Result<U256> {
         bail!("`{text}` is finer than one wei; use at most {decimals} digits after the point");
     }
     let digits = format!("{whole}{fraction}{}", "0".repeat(decimals - fraction.len()));
-    U256::from_str_radix(&digits, 10).with_context(|| format!("`{text}` is too large; an amount has at most 78 digits of wei"))
+    U256::from_str_radix(&digits, 10)
+        .with_context(|| format!("`{text}` is too large; an amount has at most 78 digits of wei"))
 }
 
 /// `wei` (decimal string) for people; text that is no number stays as it is.

@@ -46,5 +46,8 @@ fn unknown_and_missing_parameters_are_named() {
     assert!(error.message.contains("digest"), "{error}");
     let error = params::<Nothing>("status", json!({ "extra": 1 })).err().expect("refused");
     assert!(error.message.contains("extra"), "{error}");
-    assert_eq!(params::<Solution>("solution", json!({ "solution": "payments" })).map(|s| s.solution), Ok("payments".into()));
+    assert_eq!(
+        params::<Solution>("solution", json!({ "solution": "payments" })).map(|s| s.solution),
+        Ok("payments".into())
+    );
 }

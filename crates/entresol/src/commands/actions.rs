@@ -76,7 +76,12 @@ fn params(action: &ActionView, texts: &[String]) -> anyhow::Result<Map<String, J
         }
     }
     if let Some(missing) = action.params.iter().find(|param| !values.contains_key(&param.name)) {
-        bail!("parameter `{}` is missing; give --param {}=…; the action is {}", missing.name, missing.name, action.signature);
+        bail!(
+            "parameter `{}` is missing; give --param {}=…; the action is {}",
+            missing.name,
+            missing.name,
+            action.signature
+        );
     }
     Ok(values)
 }
@@ -91,7 +96,11 @@ fn typed(param: &ParamView, text: &str) -> anyhow::Result<Json> {
     }
     if ty.starts_with("uint") {
         let hex = text.starts_with("0x");
-        let value = if hex { text.to_owned() } else { parse_amount(text).with_context(|| format!("parameter `{name}`"))?.to_string() };
+        let value = if hex {
+            text.to_owned()
+        } else {
+            parse_amount(text).with_context(|| format!("parameter `{name}`"))?.to_string()
+        };
         return Ok(Json::String(value));
     }
     Ok(Json::String(text.to_owned()))

@@ -125,7 +125,12 @@ fn outcome(approval: &ApprovalView) -> String {
 pub(crate) fn proposed(context: &Context, approval: &ApprovalView) -> anyhow::Result<()> {
     context.out.either(approval, |approval| {
         if approval.state == "pending" {
-            format!("{}\nDecide with `entresol approvals approve {}` or `… reject {}`.", show(approval), approval.id, approval.id)
+            format!(
+                "{}\nDecide with `entresol approvals approve {}` or `… reject {}`.",
+                show(approval),
+                approval.id,
+                approval.id
+            )
         } else {
             outcome(approval)
         }

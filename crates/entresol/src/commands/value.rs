@@ -101,7 +101,8 @@ mod tests {
 
     #[test]
     fn times_are_distances() {
-        let check = |seconds: i64, expected: &str| assert_eq!(distance(1_000_000 + seconds * 1000, 1_000_000), expected);
+        let check =
+            |seconds: i64, expected: &str| assert_eq!(distance(1_000_000 + seconds * 1000, 1_000_000), expected);
         check(0, "now");
         check(-5, "5 s ago");
         check(89, "in 89 s");

@@ -40,7 +40,9 @@ pub(crate) fn init(context: &Context, args: &Init) -> anyhow::Result<()> {
     } else {
         context.out.line(format!("A new wallet is in {}. Its words, shown this once:\n", home.display()));
         context.out.line(format!("    {}\n", words.expose_secret()));
-        context.out.line("Write them down in order and keep them away from computers: whoever has them has the wallet,");
+        context
+            .out
+            .line("Write them down in order and keep them away from computers: whoever has them has the wallet,");
         context.out.line("and without them a lost passphrase or disk loses it.");
     }
     context.out.line("Next: `entresol daemon` in a terminal of its own.");
@@ -55,9 +57,9 @@ pub(crate) async fn unlock(context: &Context) -> anyhow::Result<()> {
 
 pub(crate) async fn lock(context: &Context) -> anyhow::Result<()> {
     context.daemon().await?.call("lock", json!({})).await?;
-    context.out.either(&json!({ "locked": true }), |_| {
-        "The wallet is locked; all passphrase sessions have ended.".to_owned()
-    })
+    context
+        .out
+        .either(&json!({ "locked": true }), |_| "The wallet is locked; all passphrase sessions have ended.".to_owned())
 }
 
 pub(crate) async fn status(context: &Context) -> anyhow::Result<()> {

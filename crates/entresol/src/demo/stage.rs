@@ -70,8 +70,6 @@ pub(super) struct Stage {
     pub(super) replica: Option<Node>,
     daemon: Supervised,
     pub(super) client: Option<Client>,
-    /// Calls of actions so far: each has an id of its own.
-    pub(super) calls: u32,
     pub(super) steps: Vec<Step>,
     /// Calls of actions so far: part of every call's id, so that two calls of one step never share one.
     pub(super) acts: u32,
@@ -82,9 +80,11 @@ pub(super) struct Stage {
 
 impl Stage {
     pub(super) fn new(out: Output, options: cli::Demo) -> anyhow::Result<Self> {
-        let temp = tempfile::Builder::new().prefix("entresol-demo-").tempdir().context("cannot make a temporary directory")?;
+        let temp =
+            tempfile::Builder::new().prefix("entresol-demo-").tempdir().context("cannot make a temporary directory")?;
         let dir = temp.path().to_owned();
-        let kills = options.kill_daemon_at.is_some() || options.kill_node_at.is_some() || options.kill_command_at.is_some();
+        let kills =
+            options.kill_daemon_at.is_some() || options.kill_node_at.is_some() || options.kill_command_at.is_some();
         let mut facts = Map::new();
         if kills {
             facts.insert("killed".to_owned(), json!(false));
@@ -101,7 +101,6 @@ impl Stage {
             replica: None,
             daemon: Supervised::default(),
             client: None,
-            calls: 0,
             steps: Vec::new(),
             acts: 0,
             facts,
@@ -194,8 +193,14 @@ impl Stage {
             arguments.push(self.dir.join("passphrase").into_os_string());
             arguments.extend(args(["daemon", "--poll-ms", &POLL.as_millis().to_string()]));
             let log = self.dir.join("daemon.log");
-            let mut process =
-                Guarded::start(Spec { name: "daemon", program: &program, args: arguments, kill_at, log: &log, read: true })?;
+            let mut process = Guarded::start(Spec {
+                name: "daemon",
+                program: &program,
+                args: arguments,
+                kill_at,
+                log: &log,
+                read: true,
+            })?;
             let _ready = process.line(READY).await?;
             self.daemon.process = Some(process);
         }
@@ -224,9 +229,7 @@ impl Stage {
 
     /// A command was killed at its write point.
     pub(super) fn note_death(&mut self, status: ExitStatus) {
-        if was_killed(status) {
-            self.facts.insert("killed".to_owned(), json!(true));
-        }
+        note_kill(&mut self.facts, status);
     }
 
     /// How to go on by hand, for `--keep`.
@@ -277,15 +280,20 @@ impl Supervised {
             let words = process.last_words();
             self.process = None;
             self.deaths += 1;
-            if was_killed(status) {
-                facts.insert("killed".to_owned(), json!(true));
-            }
+            note_kill(facts, status);
             if self.deaths > RESTARTS || !was_killed(status) {
                 bail!("a process ended by itself ({status}): {words}");
             }
         }
         self.starts += 1;
         Ok(Some(self.starts == 1))
+    }
+}
+
+/// A process that was told to kill itself has done so.
+fn note_kill(facts: &mut Map<String, Json>, status: ExitStatus) {
+    if let Some(killed) = facts.get_mut("killed").filter(|_| was_killed(status)) {
+        *killed = Json::Bool(true);
     }
 }
 

@@ -48,6 +48,7 @@ pub(super) async fn play(stage: &mut Stage) -> anyhow::Result<()> {
     withdraw(stage, owner, &account).await?;
     claim(stage, owner, &account).await?;
     attack::play(stage, &account).await?;
+    remove(stage).await?;
     finish(stage).await
 }
 
@@ -152,7 +153,10 @@ async fn install(stage: &mut Stage, name: &'static str, owner_index: u32) -> any
     if name == PAYER && stage.options.reject == Some(Rejectable::Install) {
         let solutions = solutions(stage).await?;
         refuse(stage, request.id).await?;
-        ensure!(self::solutions(stage).await? == solutions, "a solution is there although its installation was rejected");
+        ensure!(
+            self::solutions(stage).await? == solutions,
+            "a solution is there although its installation was rejected"
+        );
         bail!(Rejected("nothing was installed".to_owned()));
     }
     stage.decide(request.id, true).await?;
@@ -288,7 +292,12 @@ pub(super) fn payment_of<'a>(state: &'a Json, ids: &[String]) -> Option<&'a Json
 }
 
 /// One payment on layer 2; gives the message's id.
-pub(super) async fn make_payment(stage: &mut Stage, from: &'static str, to: &str, value: u128) -> anyhow::Result<String> {
+pub(super) async fn make_payment(
+    stage: &mut Stage,
+    from: &'static str,
+    to: &str,
+    value: u128,
+) -> anyhow::Result<String> {
     let params = json!({ "toAddress": to, "value": value.to_string() });
     let acted = stage
         .act(from, "makePayment", params, true, async |stage, ids| {
@@ -319,7 +328,9 @@ async fn read(stage: &mut Stage, payees: &[String]) -> anyhow::Result<String> {
             let Some(account) = addresses(&payer).into_iter().next() else { return Ok(None) };
             let settled = |state: &Json, address: &str, value: U256| {
                 account_of(state, address).is_some_and(|entry| {
-                    amount(&entry["balance"]) == Some(value) && entry["finality"] != "soft" && entry["finality"] != "unknown"
+                    amount(&entry["balance"]) == Some(value)
+                        && entry["finality"] != "soft"
+                        && entry["finality"] != "unknown"
                 })
             };
             let received = payees.iter().zip(PAYMENTS).all(|(payee, value)| settled(&shop, payee, U256::from(value)));
@@ -336,7 +347,8 @@ async fn withdraw(stage: &mut Stage, owner: Address, account: &str) -> anyhow::R
     let since = stage.begin(Rejectable::Withdraw.step(), "asking for the money back");
     let before = holdings(stage, owner).await?;
     let state = stage.state(PAYER).await?;
-    let head = account_of(&state, account).map(|entry| entry["head"].clone()).context("the account is not published")?;
+    let head =
+        account_of(&state, account).map(|entry| entry["head"].clone()).context("the account is not published")?;
     let params = json!({ "fromAddress": account, "latestMessage": head });
     let rejecting = stage.options.reject == Some(Rejectable::Withdraw);
     let Some(request) = act_on_layer1(stage, "requestWithdrawPayment", params, rejecting).await? else {
@@ -410,7 +422,10 @@ async fn claim(stage: &mut Stage, owner: Address, account: &str) -> anyhow::Resu
     ensure!(
         arrived == Some(withdrawn),
         "the owner had {} and has {} after a fee of {}: not {} more",
-        ether_of(before.owner), ether_of(after.owner), ether_of(receipt.fee), ether_of(withdrawn)
+        ether_of(before.owner),
+        ether_of(after.owner),
+        ether_of(receipt.fee),
+        ether_of(withdrawn)
     );
     ensure!(before.gateway.checked_sub(after.gateway) == Some(withdrawn), "the gateway paid another amount");
     stage.facts.insert("withdrawn".to_owned(), json!(withdrawn.to_string()));
@@ -419,10 +434,54 @@ async fn claim(stage: &mut Stage, owner: Address, account: &str) -> anyhow::Resu
     stage.facts.insert("claimFee".to_owned(), json!(receipt.fee.to_string()));
     let what = format!(
         "the owner has {}: {} before, plus {}, less a fee of {}",
-        ether_of(after.owner), ether_of(before.owner), ether_of(withdrawn), ether_of(receipt.fee)
+        ether_of(after.owner),
+        ether_of(before.owner),
+        ether_of(withdrawn),
+        ether_of(receipt.fee)
     );
-    let step = Step { what, approved: Some(request.sentence), id: Some(receipt.hash), gas: Some(receipt.gas_used), ..Step::default() };
+    let step = Step {
+        what,
+        approved: Some(request.sentence),
+        id: Some(receipt.hash),
+        gas: Some(receipt.gas_used),
+        ..Step::default()
+    };
     stage.done(since, step);
+    Ok(())
+}
+
+/// The user changes their mind about the second solution: a permission is taken away, then the solution is removed.
+async fn remove(stage: &mut Stage) -> anyhow::Result<()> {
+    let since = stage.begin("remove", "taking a permission away, then removing the second solution");
+    let grants: Vec<String> = stage.get("grants", json!({ "solution": SHOP })).await?;
+    let grant = grants.first().context("the solution has no permission to take away")?.clone();
+    let taken = grant.clone();
+    stage
+        .until("the permission is taken away", PATIENCE, async |stage| {
+            let left: Vec<String> = stage.get("grants", json!({ "solution": SHOP })).await?;
+            if left.contains(&taken) {
+                // Again after a crash: whether it was written is seen by the next look, not by this answer.
+                let _ = stage.ask("grant_revoke", json!({ "solution": SHOP, "permission": taken })).await;
+                return Ok(None);
+            }
+            Ok(Some(()))
+        })
+        .await?;
+    stage
+        .until("the solution is removed", PATIENCE, async |stage| {
+            let list: Vec<SolutionView> = stage.get("solutions", json!({})).await?;
+            if list.iter().any(|solution| solution.name == SHOP && solution.status != "removed") {
+                let _ = stage.ask("solution_remove", json!({ "solution": SHOP })).await;
+                return Ok(None);
+            }
+            Ok(Some(()))
+        })
+        .await?;
+    let what = format!(
+        "`{SHOP}` lost its permission \"{}\", then was removed; its keys' path stays reserved",
+        visible(&grant)
+    );
+    stage.done(since, Step { what, ..Step::default() });
     Ok(())
 }
 

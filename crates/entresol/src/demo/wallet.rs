@@ -93,12 +93,10 @@ impl Stage {
         let answer = self.ask("state", json!({ "solution": solution, "refresh": true })).await;
         let answer = match answer {
             // The plugin is being started, or its node is down: what it published last will do, or the next look.
-            Err(error) if rpc(&error).is_some() => {
-                match self.ask("state", json!({ "solution": solution })).await {
-                    Err(error) if rpc(&error).is_some() => return Ok(Json::Null),
-                    answer => answer?,
-                }
-            }
+            Err(error) if rpc(&error).is_some() => match self.ask("state", json!({ "solution": solution })).await {
+                Err(error) if rpc(&error).is_some() => return Ok(Json::Null),
+                answer => answer?,
+            },
             answer => answer?,
         };
         Ok(serde_json::from_value::<StateView>(answer)?.state)
@@ -177,7 +175,9 @@ impl Stage {
         let mut ids = Vec::new();
         let mut last = String::new();
         for attempt in 1..=CALLS {
-            if attempt > 1 && let Some(result) = self.look_back(&ids, before, solution, approve, &mut hindsight).await? {
+            if attempt > 1
+                && let Some(result) = self.look_back(&ids, before, solution, approve, &mut hindsight).await?
+            {
                 let approval = self.requests_after(before, solution).await?.into_iter().rfind(|r| r.state == "done");
                 return Ok(Acted { result, approval });
             }

@@ -23,7 +23,8 @@ fn request() -> ApprovalView {
 #[test]
 fn a_request_is_shown_whole_and_harmless() {
     let text = show(&request());
-    for part in ["Request 7", "0x00000000000000000000000000000000000000Aa", "0xfeed", "publisher does not know", "you"] {
+    for part in ["Request 7", "0x00000000000000000000000000000000000000Aa", "0xfeed", "publisher does not know", "you"]
+    {
         assert!(text.contains(part), "{part} in\n{text}");
     }
     assert!(text.chars().all(|c| c == '\n' || visible(&c.to_string()) == c.to_string()), "{text:?}");
