@@ -3,8 +3,8 @@
 //! Every method of the host and every request of a plugin comes through [`Host::authorize`]; `api`, `web` and the
 //! wallet object only translate. What is not written here is refused.
 
-use crate::error::HostError;
 use crate::Host;
+use crate::error::HostError;
 use entresol_package::Permission;
 use entresol_package::manifest::{Layer1Access, NetworkTarget, SignAccess};
 use serde_json::json;
@@ -88,7 +88,9 @@ impl Host {
                 "{resource} needs your passphrase on this terminal (asked once in ten minutes)"
             ))
             .with(json!({ "needs": "session" }))),
-            (Actor::Page, _) => Err(HostError::unauthorized(format!("{resource}: this page only reads; use the terminal"))),
+            (Actor::Page, _) => {
+                Err(HostError::unauthorized(format!("{resource}: this page only reads; use the terminal")))
+            }
             (Actor::Plugin { solution }, Operation::Use(capability)) => self.granted(*solution, capability, resource),
             (Actor::Plugin { .. }, _) | (Actor::User { .. }, Operation::Use(_)) => {
                 Err(HostError::unauthorized(format!("{resource} is not for {actor}")))

@@ -149,7 +149,10 @@ impl Host {
 /// The action's answer against its declared types, as plain JSON: one value, or an object by name.
 fn check_result(action: &Action, answer: &Json) -> Result<Json, HostError> {
     let wrong = |name: &str, why: String| {
-        HostError::new(code::PLUGIN_ERROR, format!("the plugin's answer to {} does not fit: {name}: {why}", action.name))
+        HostError::new(
+            code::PLUGIN_ERROR,
+            format!("the plugin's answer to {} does not fit: {name}: {why}", action.name),
+        )
     };
     match action.returns.as_slice() {
         [] => Ok(wire::untag(answer)),

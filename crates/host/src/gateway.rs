@@ -56,13 +56,15 @@ impl Gateway {
     /// Not allowed, naming what is.
     pub fn allowed(&self, name: &str, roles: &[Role]) -> Result<&ContractFunction, HostError> {
         let in_role = || self.allowed.iter().filter(|allowed| roles.contains(&allowed.role));
-        in_role().find(|allowed| allowed.function.name == name || allowed.function.signature() == name).ok_or_else(|| {
-            let names: Vec<String> = in_role().map(|allowed| allowed.function.signature()).collect();
-            HostError::unauthorized(format!(
-                "the manifest does not allow the function {name:?} here; allowed: {}",
-                if names.is_empty() { "none".to_owned() } else { names.join(", ") }
-            ))
-        })
+        in_role().find(|allowed| allowed.function.name == name || allowed.function.signature() == name).ok_or_else(
+            || {
+                let names: Vec<String> = in_role().map(|allowed| allowed.function.signature()).collect();
+                HostError::unauthorized(format!(
+                    "the manifest does not allow the function {name:?} here; allowed: {}",
+                    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+                ))
+            },
+        )
     }
 
     fn view(&self, name: &str) -> Result<&Function, HostError> {
@@ -95,7 +97,10 @@ impl Gateway {
         }
         let payable = role == Role::Deposit && function.state_mutability == StateMutability::Payable;
         if !value.is_zero() && !payable {
-            return Err(HostError::invalid(format!("{} carries no value: it is not a payable deposit", function.signature())));
+            return Err(HostError::invalid(format!(
+                "{} carries no value: it is not a payable deposit",
+                function.signature()
+            )));
         }
         let mut values = Vec::with_capacity(args.len());
         let mut arguments = Vec::with_capacity(args.len());

@@ -76,8 +76,8 @@ impl Interface {
     /// # Errors
     /// Names the action and field that is wrong.
     pub fn parse(json: &Json) -> Result<Self, HostError> {
-        let mut interface: Self = serde_json::from_value(json.clone())
-            .map_err(|e| HostError::invalid(format!("layer2Interface: {e}")))?;
+        let mut interface: Self =
+            serde_json::from_value(json.clone()).map_err(|e| HostError::invalid(format!("layer2Interface: {e}")))?;
         if interface.actions.len() > MAX_ACTIONS {
             return Err(HostError::invalid(format!("layer2Interface: more than {MAX_ACTIONS} actions")));
         }
@@ -133,7 +133,11 @@ impl Action {
     /// Names the parameter, its type and what was given.
     pub fn typed_params(&self, given: &Map<String, Json>) -> Result<Json, HostError> {
         if let Some(unknown) = given.keys().find(|key| !self.params.iter().any(|p| &p.name == *key)) {
-            return Err(HostError::invalid(format!("{}: there is no parameter {unknown:?}; it is {}", self.name, self.signature())));
+            return Err(HostError::invalid(format!(
+                "{}: there is no parameter {unknown:?}; it is {}",
+                self.name,
+                self.signature()
+            )));
         }
         let mut typed = Map::new();
         for param in &self.params {
@@ -164,7 +168,12 @@ impl Action {
             params: self
                 .params
                 .iter()
-                .map(|p| ParamView { name: p.name.clone(), ty: p.ty.clone(), unit: p.unit.clone(), role: p.role.clone() })
+                .map(|p| ParamView {
+                    name: p.name.clone(),
+                    ty: p.ty.clone(),
+                    unit: p.unit.clone(),
+                    role: p.role.clone(),
+                })
                 .collect(),
             read_only: self.read_only,
         }
@@ -210,7 +219,10 @@ fn check_typed(list: &mut [Typed], at: &str) -> Result<(), HostError> {
             && typed.name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
             && typed.name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
         if !identifier || before.iter().any(|other| other.name == typed.name) {
-            return Err(HostError::invalid(format!("{at}[{index}].name: {:?} is no name, or stands twice", typed.name)));
+            return Err(HostError::invalid(format!(
+                "{at}[{index}].name: {:?} is no name, or stands twice",
+                typed.name
+            )));
         }
         let parsed = DynSolType::parse(&typed.ty)
             .map_err(|e| HostError::invalid(format!("{at}[{index}].type: {:?} is not an ABI type: {e}", typed.ty)))?;

@@ -14,8 +14,8 @@
 //! | `networks` | layer-1 networks, followed transactions, gateway events |
 //! | [`interface`], [`gateway`], `wire` | types: declared actions, contract functions, values on the boundary |
 
-pub mod authorize;
 mod approvals;
+pub mod authorize;
 mod calls;
 pub mod error;
 pub mod gateway;
@@ -32,10 +32,10 @@ pub use authorize::{Actor, Capability, Operation};
 pub use error::HostError;
 pub use plugin::Cause;
 
-use messages::{AccountView, ActivityView, Status};
 use entresol_sandbox::Engine;
 use entresol_store::{JournalIntent, Store};
 use entresol_vault::{Account, Vault};
+use messages::{AccountView, ActivityView, Status};
 use networks::Networks;
 use plugin::connections::Connections;
 use secrecy::SecretString;

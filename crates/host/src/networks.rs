@@ -106,7 +106,10 @@ impl Host {
         let _ = tokio::time::timeout(RETRY * 10, self.runtime_ready(&record.name)).await;
         self.changed();
         let views = self.network_views()?;
-        views.into_iter().find(|view| view.name == record.name).ok_or_else(|| HostError::internal("the network is gone"))
+        views
+            .into_iter()
+            .find(|view| view.name == record.name)
+            .ok_or_else(|| HostError::internal("the network is gone"))
     }
 
     /// The networks and how they are.
@@ -302,8 +305,7 @@ impl Host {
             }
             // Positions without events are kept only now and then: a crash asks the endpoint again, no more.
             if !batch.events.is_empty() || batch.reorg_depth > 0 {
-                let position =
-                    serde_json::to_value(&batch.position).map_err(|e| HostError::internal(e.to_string()))?;
+                let position = serde_json::to_value(&batch.position).map_err(|e| HostError::internal(e.to_string()))?;
                 self.store().put_cursor(running.id, &position)?;
             }
         }
@@ -333,7 +335,9 @@ impl Host {
 pub(crate) fn stage(status: &TransactionStatus) -> &'static str {
     match status {
         TransactionStatus::Stored | TransactionStatus::Broadcast => "sent",
-        TransactionStatus::Included(inclusion) | TransactionStatus::Confirmed(inclusion) if !inclusion.success => "failed",
+        TransactionStatus::Included(inclusion) | TransactionStatus::Confirmed(inclusion) if !inclusion.success => {
+            "failed"
+        }
         TransactionStatus::Included(_) => "included",
         TransactionStatus::Confirmed(_) => "confirmed",
         TransactionStatus::Failed { .. } | TransactionStatus::Replaced => "failed",

@@ -10,8 +10,8 @@
 //! actor waits with growing pauses and starts a fresh instance. Another interface than the pinned one ends the actor.
 
 mod actor;
-mod crypto;
 pub(crate) mod connections;
+mod crypto;
 
 use crate::error::{HostError, code};
 use crate::interface::Interface;

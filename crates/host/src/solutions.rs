@@ -93,7 +93,7 @@ impl Host {
         check_contracts(&package.manifest, gateway)?;
         let key_path = match stated_path.clone() {
             Some(path) => path,
-            None => self.default_path(chain_id, gateway, &package.name)?,
+            None => self.default_path(&input.network, chain_id, gateway, &package.name)?,
         };
         let name = match input.name {
             Some(name) => name,
@@ -170,7 +170,9 @@ impl Host {
         let folder = PathBuf::from(&plan.solution.package_dir);
         blocking(move || Package::load_stored(&folder, &pinned)).await?;
         // The world may have moved since the proposal: another solution may have taken the path.
-        self.free_path(&plan.solution.key_path)?;
+        let path: SubtreePath =
+            plan.solution.key_path.parse().map_err(|e| HostError::internal(format!("key path: {e}")))?;
+        self.refuse_overlap(&path, Some(&plan.solution))?;
         let outcome = json!({ "solution": plan.solution.name });
         let intent = Intent {
             solution: None,
@@ -179,9 +181,8 @@ impl Host {
             resource: format!("{}@{}", plan.solution.package_name, plan.solution.package_version),
             detail: json!({ "approval": approval, "solution": plan.solution.name }),
         };
-        let install = async {
-            Ok(self.store().install(&plan.solution, &plan.grants, Some((approval, &outcome)), now())?)
-        };
+        let install =
+            async { Ok(self.store().install(&plan.solution, &plan.grants, Some((approval, &outcome)), now())?) };
         let solution = self.journaled(intent, install).await?;
         self.start_solution(&solution)?;
         self.changed();
@@ -333,7 +334,9 @@ impl Host {
         let solution = self.find(name)?;
         let held = self.permissions(solution.id)?;
         let found = held.iter().find(|grant| grant.to_string() == permission).ok_or_else(|| {
-            HostError::not_found(format!("{name} holds no permission {permission:?}; see `entresol grants list {name}`"))
+            HostError::not_found(format!(
+                "{name} holds no permission {permission:?}; see `entresol grants list {name}`"
+            ))
         })?;
         let intent = Intent {
             solution: Some(solution.id),
@@ -370,13 +373,17 @@ impl Host {
             Ok(id) => self.store().solution(id)?.filter(|row| row.status != SolutionStatus::Removed),
             Err(_) => self.store().solution_by_name(name)?,
         };
-        found.ok_or_else(|| HostError::not_found(format!("there is no solution {name:?}; see `entresol solution list`")))
+        found
+            .ok_or_else(|| HostError::not_found(format!("there is no solution {name:?}; see `entresol solution list`")))
     }
 
     /// The running solution by id.
     pub(crate) fn running(&self, id: i64) -> Result<Arc<Running>, HostError> {
         locked(&self.inner.solutions).get(&id).cloned().ok_or_else(|| {
-            HostError::new(code::PLUGIN_STOPPED, "the plugin of this solution is not running; see `entresol solution show`")
+            HostError::new(
+                code::PLUGIN_STOPPED,
+                "the plugin of this solution is not running; see `entresol solution show`",
+            )
         })
     }
 
@@ -407,32 +414,60 @@ impl Host {
     /// Parses a stated path and refuses one that touches another solution's, removed ones included.
     fn free_path(&self, text: &str) -> Result<SubtreePath, HostError> {
         let path: SubtreePath = text.parse().map_err(|e| HostError::invalid(format!("{e}")))?;
-        self.refuse_overlap(&path)?;
+        self.refuse_overlap(&path, None)?;
         Ok(path)
     }
 
-    fn refuse_overlap(&self, path: &SubtreePath) -> Result<(), HostError> {
-        for (_, reserved) in self.store().reserved_key_paths()? {
-            let other: SubtreePath = reserved.parse().map_err(|e| HostError::internal(format!("reserved path: {e}")))?;
-            if path.overlaps(&other) {
-                return Err(HostError::invalid(format!(
-                    "the key path {path} overlaps {other}, which belongs to another solution (removed ones stay \
-                     reserved); choose another"
-                )));
+    /// Refuses a path that touches a reserved one. Only the same package at the same gateway and network may take up
+    /// the very path it had before it was removed: these keys are its own (`again`).
+    fn refuse_overlap(&self, path: &SubtreePath, again: Option<&NewSolution>) -> Result<(), HostError> {
+        for (id, reserved) in self.store().reserved_key_paths()? {
+            let other: SubtreePath =
+                reserved.parse().map_err(|e| HostError::internal(format!("reserved path: {e}")))?;
+            if !path.overlaps(&other) {
+                continue;
             }
+            if let Some(again) = again
+                && reserved == path.to_string()
+                && let Some(before) = self.store().solution(id)?
+                && before.status == SolutionStatus::Removed
+                && (&before.spec.package_name, &before.spec.gateway, &before.spec.network)
+                    == (&again.package_name, &again.gateway, &again.network)
+            {
+                continue;
+            }
+            return Err(HostError::invalid(format!(
+                "the key path {path} overlaps {other}, which belongs to another solution (removed ones stay reserved); \
+                 choose another"
+            )));
         }
         Ok(())
     }
 
-    /// The default root, or the first free one beneath the same hash for a further solution of the same package.
-    fn default_path(&self, chain: u64, gateway: Option<Address>, package: &str) -> Result<SubtreePath, HostError> {
-        let first = SubtreePath::default_for(chain, gateway, package);
-        if self.refuse_overlap(&first).is_ok() {
-            return Ok(first);
-        }
-        for number in 2..1000_u32 {
-            let path = SubtreePath::default_for(chain, gateway, &format!("{package}#{number}"));
-            if self.refuse_overlap(&path).is_ok() {
+    /// The default root, or the next free one for a further solution of the same package and gateway.
+    fn default_path(
+        &self,
+        network: &str,
+        chain: u64,
+        gateway: Option<Address>,
+        package: &str,
+    ) -> Result<SubtreePath, HostError> {
+        let same = |known: &Solution| {
+            known.spec.package_name == package
+                && known.spec.network == network
+                && known.spec.gateway == gateway.map(|address| format!("{address:#x}"))
+        };
+        let reserved = self.store().reserved_key_paths()?;
+        for number in 1..1000_u32 {
+            let name = if number == 1 { package.to_owned() } else { format!("{package}#{number}") };
+            let path = SubtreePath::default_for(chain, gateway, &name);
+            let holders = reserved.iter().filter(|(_, text)| *text == path.to_string());
+            let mut taken = false;
+            for (id, _) in holders {
+                let known = self.store().solution(*id)?;
+                taken |= known.is_none_or(|known| known.status != SolutionStatus::Removed || !same(&known));
+            }
+            if !taken {
                 return Ok(path);
             }
         }
@@ -481,15 +516,15 @@ async fn load_package(script: &str) -> Result<Package, HostError> {
             let registry = Registry::from_environment().map_err(|e| HostError::invalid(crate::error::chain(&e)))?;
             Ok(Package::fetch(&registry, name, version, None).await?)
         }
-        _ => Err(HostError::invalid(format!(
-            "script {script:?}: write folder:PATH, tarball:PATH or npm:NAME@VERSION"
-        ))),
+        _ => Err(HostError::invalid(format!("script {script:?}: write folder:PATH, tarball:PATH or npm:NAME@VERSION"))),
     }
 }
 
 fn check_contracts(manifest: &Manifest, gateway: Option<Address>) -> Result<(), HostError> {
     match (manifest.contracts.contains_key(GATEWAY), gateway) {
-        (true, None) => Err(HostError::invalid("this package speaks to a gateway contract: state its address (--gateway)")),
+        (true, None) => {
+            Err(HostError::invalid("this package speaks to a gateway contract: state its address (--gateway)"))
+        }
         (false, Some(_)) => Err(HostError::invalid("this package declares no gateway contract: leave --gateway out")),
         _ => Ok(()),
     }
@@ -551,7 +586,9 @@ fn install_warnings(
     if let Some(address) = gateway
         && !manifest.knows_gateway(chain_id, address)
     {
-        warnings.push("The publisher of this package does not list this gateway contract: be sure that you trust it.".into());
+        warnings.push(
+            "The publisher of this package does not list this gateway contract: be sure that you trust it.".into(),
+        );
     }
     for url in &plan.solution.network_urls {
         if !manifest.knows_url(chain_id, url) {

@@ -64,15 +64,22 @@ impl Host {
                 let value = wire::uint(&call["value"])
                     .ok_or_else(|| HostError::invalid("deposit: value must be a BigInt of wei"))?;
                 let args = self.deposit_args(&running, name, call.get("args"))?;
-                let view =
-                    self.propose_call(&running, Requester::of(&actor), &[Role::Deposit], name, &args, value, causes, None);
+                let view = self.propose_call(
+                    &running,
+                    Requester::of(&actor),
+                    &[Role::Deposit],
+                    name,
+                    &args,
+                    value,
+                    causes,
+                    None,
+                );
                 self.outcome(view.await?.id).await
             }
             "wallet.withdraw" => {
                 let call = &params["call"];
-                let name = call["function"]
-                    .as_str()
-                    .ok_or_else(|| HostError::invalid("withdraw: state the function"))?;
+                let name =
+                    call["function"].as_str().ok_or_else(|| HostError::invalid("withdraw: state the function"))?;
                 let roles = [Role::Withdraw, Role::Defend, Role::Call];
                 let allowed = gateway_of(&running)?.0.allowed(name, &roles)?;
                 allow(Capability::Contract(allowed.function.signature()))?;
@@ -191,7 +198,9 @@ impl Host {
         let index = params.get("index").and_then(wire::uint).and_then(|index| u32::try_from(index).ok());
         let index = index.ok_or_else(|| HostError::invalid("signWithAccount: index must be a whole number"))?;
         if !self.store().account_indices(running.id)?.contains(&index) {
-            return Err(HostError::invalid(format!("signWithAccount: account {index} was never asked for; getAccount first")));
+            return Err(HostError::invalid(format!(
+                "signWithAccount: account {index} was never asked for; getAccount first"
+            )));
         }
         let payload = payload(&params["payload"])?;
         let intent = JournalIntent {
@@ -235,7 +244,8 @@ impl Host {
         let args = input.args.map(|args| json!(args));
         let args = self.deposit_args(&running, &name, args.as_ref())?;
         let requester = Requester::of(actor);
-        self.propose_call(&running, requester, &[Role::Deposit], &name, &args, value, Vec::new(), input.request_key).await
+        self.propose_call(&running, requester, &[Role::Deposit], &name, &args, value, Vec::new(), input.request_key)
+            .await
     }
 
     /// The user proposes a zero-value call of a withdraw, defend or call function of a solution's gateway.
@@ -310,7 +320,13 @@ impl Host {
         if balance < value.saturating_add(fee_now) {
             return Err(HostError::new(
                 code::TRANSACTION_REJECTED,
-                format!("account {} has {}; {} and a fee of about {} are needed", owner.address.to_checksum(None), ether(balance), ether(value), ether(fee_now)),
+                format!(
+                    "account {} has {}; {} and a fee of about {} are needed",
+                    owner.address.to_checksum(None),
+                    ether(balance),
+                    ether(value),
+                    ether(fee_now)
+                ),
             ));
         }
         let intent = Intent::Transaction {
@@ -367,7 +383,8 @@ impl Host {
         refuse_read_only(&causes, "sign")?;
         let owner = self.owner(running.owner)?;
         let row = |label: &str, value: String| Row { label: label.to_owned(), value };
-        let mut rows = vec![row("Signed by", format!("{} (account {})", owner.address.to_checksum(None), running.owner))];
+        let mut rows =
+            vec![row("Signed by", format!("{} (account {})", owner.address.to_checksum(None), running.owner))];
         let intent = if let Some(typed) = payload.get("typedData") {
             let typed = wire::untag(typed);
             let chain_id = self.store().network(&running.network)?.map(|network| network.chain_id);
@@ -443,7 +460,9 @@ fn gateway_of(running: &Running) -> Result<(&crate::gateway::Gateway, alloy::pri
 /// With only `readOnly` calls open, nothing that costs or binds may be asked for.
 fn refuse_read_only(causes: &[Cause], what: &str) -> Result<(), HostError> {
     if !causes.is_empty() && causes.iter().all(|cause| cause.read_only) {
-        return Err(HostError::unauthorized(format!("{what}: only actions declared readOnly are open, and those cause nothing")));
+        return Err(HostError::unauthorized(format!(
+            "{what}: only actions declared readOnly are open, and those cause nothing"
+        )));
     }
     Ok(())
 }
@@ -484,7 +503,9 @@ fn batch(ops: &Json) -> Result<Vec<KvOp>, HostError> {
                 let absent = op.get("value").is_none_or(Json::is_null);
                 Ok(KvOp::Expect { key: database_key(key)?, value: if absent { None } else { Some(value()) } })
             } else {
-                Err(HostError::invalid("batchLocalDb: each operation is { put, value }, { delete } or { expect, value }"))
+                Err(HostError::invalid(
+                    "batchLocalDb: each operation is { put, value }, { delete } or { expect, value }",
+                ))
             }
         })
         .collect()
@@ -555,7 +576,10 @@ fn check_typed_data(typed: &Json, chain_id: Option<u64>, running: &Running) -> R
         ));
     }
     if PERMITS.contains(&parsed.primary_type.as_str()) {
-        return Err(HostError::unauthorized(format!("sign: a {} moves tokens by itself and is refused", parsed.primary_type)));
+        return Err(HostError::unauthorized(format!(
+            "sign: a {} moves tokens by itself and is refused",
+            parsed.primary_type
+        )));
     }
     Ok(())
 }

@@ -89,7 +89,9 @@ pub(crate) fn uint(value: &Json) -> Option<U256> {
     match untag(value) {
         Json::String(text) => match text.strip_prefix("0x") {
             Some(hex) => U256::from_str_radix(hex, 16).ok(),
-            None if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) => U256::from_str_radix(&text, 10).ok(),
+            None if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) => {
+                U256::from_str_radix(&text, 10).ok()
+            }
             None => None,
         },
         Json::Number(number) => number.as_u64().map(U256::from),

@@ -51,7 +51,8 @@ fn parameters_are_typed_before_the_script_sees_them() {
 
 #[test]
 fn hostile_interfaces_are_refused_by_name() {
-    let action = |name: &str, ty: &str| json!({ "actions": [{ "name": name, "params": [{ "name": "x", "type": ty }] }] });
+    let action =
+        |name: &str, ty: &str| json!({ "actions": [{ "name": name, "params": [{ "name": "x", "type": ty }] }] });
     for (bad, says) in [
         (action("then", "uint"), "then"),
         (action("constructor", "uint"), "constructor"),

@@ -1,8 +1,8 @@
 //! The actor that owns a sandbox instance. See [`crate::plugin`] for who owns whom.
 
 use super::{Answer, Cause, Command, Program, Status, instantiate, stopped};
-use crate::error::{HostError, code};
 use crate::Host;
+use crate::error::{HostError, code};
 use entresol_sandbox::{Engine, Instance, LogLevel, Outgoing, SandboxError};
 use serde_json::{Value as Json, json};
 use std::collections::{HashMap, VecDeque};
@@ -380,7 +380,8 @@ impl Actor {
         life.requests += 1;
         let sender = life.internal.clone();
         if life.requests > MAX_REQUESTS {
-            let error = HostError::new(code::LIMIT, format!("more than {MAX_REQUESTS} requests at once: await some first"));
+            let error =
+                HostError::new(code::LIMIT, format!("more than {MAX_REQUESTS} requests at once: await some first"));
             let _ = sender.send(Internal::Reply { id, result: Err(error) });
             return;
         }

@@ -51,8 +51,12 @@ impl Connections {
         url: &str,
         own_hand: bool,
     ) -> Result<u64, HostError> {
-        if locked(&self.open).values().filter(|connection| connection.solution == running.id).count() >= MAX_CONNECTIONS {
-            return Err(HostError::new(code::LIMIT, format!("{MAX_CONNECTIONS} connections are open already; close one")));
+        if locked(&self.open).values().filter(|connection| connection.solution == running.id).count() >= MAX_CONNECTIONS
+        {
+            return Err(HostError::new(
+                code::LIMIT,
+                format!("{MAX_CONNECTIONS} connections are open already; close one"),
+            ));
         }
         let parsed = Url::parse(url).map_err(|e| HostError::invalid(format!("{url:?}: {e}")))?;
         if !matches!(parsed.scheme(), "ws" | "wss") {
@@ -62,7 +66,8 @@ impl Connections {
             let stream = TcpStream::connect(resolve(&parsed, own_hand).await?.as_slice()).await.map_err(down(url))?;
             let _ = stream.set_nodelay(true);
             let _ = rustls::crypto::ring::default_provider().install_default();
-            let config = WebSocketConfig::default().max_message_size(Some(MAX_MESSAGE)).max_frame_size(Some(MAX_MESSAGE));
+            let config =
+                WebSocketConfig::default().max_message_size(Some(MAX_MESSAGE)).max_frame_size(Some(MAX_MESSAGE));
             let (socket, _) = tokio_tungstenite::client_async_tls_with_config(url, stream, Some(config), None)
                 .await
                 .map_err(down(url))?;
@@ -194,7 +199,12 @@ fn is_public(address: IpAddr) -> bool {
         }
         IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
             Some(v4) => is_public(IpAddr::V4(v4)),
-            None => (v6.segments()[0] & 0xe000) == 0x2000 && !(v6.segments()[0] == 0x2002 || v6.segments()[..2] == [0x2001, 0] || v6.segments()[..2] == [0x2001, 0xdb8]),
+            None => {
+                (v6.segments()[0] & 0xe000) == 0x2000
+                    && !(v6.segments()[0] == 0x2002
+                        || v6.segments()[..2] == [0x2001, 0]
+                        || v6.segments()[..2] == [0x2001, 0xdb8])
+            }
         },
     }
 }
@@ -205,7 +215,19 @@ mod tests {
 
     #[test]
     fn row_17_only_public_addresses_are_public() {
-        for private in ["127.0.0.1", "10.1.2.3", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "::1", "fe80::1", "fc00::1", "::ffff:127.0.0.1", "2002:7f00:1::"] {
+        for private in [
+            "127.0.0.1",
+            "10.1.2.3",
+            "192.168.1.1",
+            "169.254.169.254",
+            "100.64.0.1",
+            "0.0.0.0",
+            "::1",
+            "fe80::1",
+            "fc00::1",
+            "::ffff:127.0.0.1",
+            "2002:7f00:1::",
+        ] {
             assert!(!is_public(private.parse().expect("an address")), "{private}");
         }
         for public in ["1.1.1.1", "8.8.8.8", "2606:4700::1111"] {

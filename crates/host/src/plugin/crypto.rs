@@ -30,11 +30,13 @@ impl HostCalls for Crypto {
                 Err(why) => return Err(format!("recover: {why}")),
             },
             "verify" => {
-                let claimed: Address = text(&args, 2)?.parse().map_err(|_| "verify: the third argument is no address")?;
+                let claimed: Address =
+                    text(&args, 2)?.parse().map_err(|_| "verify: the third argument is no address")?;
                 Json::Bool(recover(&args).is_ok_and(|address| address == claimed))
             }
             "recoverBatch" => {
-                let list = args.first().and_then(Json::as_array).ok_or("recoverBatch takes a list of { hash, signature }")?;
+                let list =
+                    args.first().and_then(Json::as_array).ok_or("recoverBatch takes a list of { hash, signature }")?;
                 if list.len() > MAX_BATCH {
                     return Err(format!("recoverBatch takes at most {MAX_BATCH} signatures"));
                 }

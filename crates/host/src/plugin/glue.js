@@ -240,7 +240,8 @@
     };
     let result;
     try { result = work(); } catch (error) { return fail(error); }
-    apply(promiseThen, resolved(result), [ok, fail]);
+    // A promise is followed by the `then` that was captured: the script may have replaced its own.
+    try { apply(promiseThen, result, [ok, fail]); } catch { apply(promiseThen, resolved(result), [ok, fail]); }
   };
 
   boundary.onMessage = (text) => {

@@ -3,7 +3,8 @@ use alloy::primitives::{Address, B256, I256};
 
 #[test]
 fn tags_come_and_go() {
-    let tagged = json!({ "amount": { "$n": "5" }, "raw": { "$b": "0x0a" }, "list": [{ "$n": "-1" }], "odd": { "$$n": 3 } });
+    let tagged =
+        json!({ "amount": { "$n": "5" }, "raw": { "$b": "0x0a" }, "list": [{ "$n": "-1" }], "odd": { "$$n": 3 } });
     assert_eq!(untag(&tagged), json!({ "amount": "5", "raw": "0x0a", "list": ["-1"], "odd": { "$n": 3 } }));
 }
 

@@ -36,7 +36,9 @@ fn signatures_are_recovered_and_malleable_ones_refused() {
     assert_eq!(call("verify", &json!([hash, text, signer])).expect("verified"), json!(true));
     assert_eq!(call("verify", &json!([hash, text, Address::ZERO])).expect("verified"), json!(false));
     let mut high = signature.clone();
-    let order = alloy::primitives::U256::from_be_bytes(hex!("fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141"));
+    let order = alloy::primitives::U256::from_be_bytes(hex!(
+        "fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141"
+    ));
     let s = alloy::primitives::U256::from_be_slice(&high[32..64]);
     high[32..64].copy_from_slice(&(order - s).to_be_bytes::<32>());
     high[64] ^= 7;
