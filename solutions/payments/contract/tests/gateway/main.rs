@@ -1,7 +1,12 @@
 //! `PaymentsGateway` on a real anvil, with the Rust protocol as the model beside it. One anvil a test.
 
-#![allow(clippy::unwrap_used, reason = "a test crate: what fails here fails the test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test crate: what fails here fails the test, and says why"
+)]
 
+mod attacks;
 mod batches;
 mod bond;
 mod chain;
