@@ -176,7 +176,8 @@ impl Host {
             let waits = match approval.state {
                 ApprovalState::Pending => now() < approval.request.expires_at,
                 ApprovalState::Approved => finished,
-                _ => false,
+                // Its end is written, and what follows from it (a plugin that starts) is still being done.
+                _ => finished && locked(&self.inner.executing).contains(&id),
             };
             if !waits {
                 return Ok(approval);
