@@ -348,10 +348,16 @@ impl Host {
         rows.extend(call.arguments.iter().map(|(name, value)| row(name, value.clone())));
         rows.push(row("Fee", format!("about {}, at most {}", ether(fee_now), ether(ceiling))));
         rows.push(row("Checked", format!("the call succeeds on the newest block ({gas} gas)")));
-        let (kind, sentence) = if call.role == Role::Deposit {
-            ("deposit", format!("Deposit {} into {}?", ether(value), running.name))
-        } else {
-            ("withdraw", format!("Call {} ({}) on the gateway of {}?", call.signature, call.role, running.name))
+        let name = call.signature.split('(').next().unwrap_or_default();
+        let (kind, sentence) = match call.role {
+            Role::Deposit => ("deposit", format!("Deposit {} into {}?", ether(value), running.name)),
+            Role::Withdraw => {
+                ("withdraw", format!("Call {name} on the gateway of {}, to take value out?", running.name))
+            }
+            Role::Defend => {
+                ("withdraw", format!("Call {name} on the gateway of {}, to protect your value?", running.name))
+            }
+            Role::Call => ("withdraw", format!("Call {name} on the gateway of {}?", running.name)),
         };
         let stored = CallIntent {
             intent: intent.clone(),
