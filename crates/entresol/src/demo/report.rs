@@ -44,6 +44,8 @@ pub(super) struct Report {
     failure: Option<(&'static str, String)>,
     rejected: bool,
     interrupted: bool,
+    /// Everything goes on running.
+    kept: bool,
 }
 
 impl Report {
@@ -54,6 +56,7 @@ impl Report {
             failure: error.map(|error| (stage.current, format!("{error:#}"))),
             rejected: error.is_some_and(anyhow::Error::is::<Rejected>),
             interrupted: error.is_some_and(anyhow::Error::is::<Interrupted>),
+            kept: error.is_none() && stage.options.keep,
         }
     }
 
@@ -97,7 +100,10 @@ impl Report {
             out.line(table(&["Step", "What", "Approved", "Transaction or message", "Layer-1 gas", "Time"], rows));
         }
         if let Some(web) = self.facts.get("web").and_then(Json::as_str) {
-            out.line(format!("The wallet's page: {}", visible(web)));
+            out.line(match self.kept {
+                true => format!("The wallet's page: {} (works once)", visible(web)),
+                false => format!("The wallet's page was at {}; `entresol demo --keep` leaves it open.", visible(web)),
+            });
         }
         match &self.failure {
             None => out.line("All steps went as they should."),

@@ -66,6 +66,8 @@ pub(super) struct Stage {
     dir: PathBuf,
     pub(super) chain: Option<Chain>,
     pub(super) gateway: Address,
+    /// The wallet's owner account 0.
+    pub(super) owner: Address,
     pub(super) operator: Option<Node>,
     pub(super) replica: Option<Node>,
     daemon: Supervised,
@@ -97,6 +99,7 @@ impl Stage {
             dir,
             chain: None,
             gateway: Address::ZERO,
+            owner: Address::ZERO,
             operator: None,
             replica: None,
             daemon: Supervised::default(),

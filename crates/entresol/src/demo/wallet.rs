@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use entresol_api::{Client, ClientError, RpcError, codes};
+use entresol_host::error::code;
 use entresol_host::messages::{ApprovalView, StateView};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -61,6 +62,13 @@ impl Stage {
                 Err(ClientError::Broken(_) | ClientError::NotRunning { .. }) if Instant::now() < deadline => {
                     self.client = None;
                     tokio::time::sleep(POLL / 2).await;
+                }
+                // A daemon that was just started again is still connecting to the chain. Of a plugin's state the same
+                // code says that its node is down, which the caller wants to know.
+                Err(ClientError::Rpc(error))
+                    if error.code == code::DISCONNECTED && method != "state" && Instant::now() < deadline =>
+                {
+                    tokio::time::sleep(POLL).await;
                 }
                 Err(error) => return Err(error).with_context(|| format!("{method} failed")),
             }
@@ -295,6 +303,5 @@ pub(super) fn rpc(error: &anyhow::Error) -> Option<&RpcError> {
 
 /// True for what time or another call mends: outcome unknown, node or chain away, plugin being started, still running.
 fn is_passing(error: &RpcError) -> bool {
-    use entresol_host::error::code;
     [codes::OUTCOME_UNKNOWN, code::DISCONNECTED, code::PLUGIN_STOPPED, code::LIMIT].contains(&error.code)
 }

@@ -21,7 +21,7 @@ fn amounts_are_read() {
     check("0.5 wei", Err("finer than one wei"));
     check("1 pound", Err("not a unit"));
     check("-1 ether", Err("not a unit"));
-    check("", Err("needs a unit"));
+    check("", Err("not an amount"));
     check(".5 ether", Err("not an amount"));
     check("5. ether", Err("not an amount"));
     check("1.2.3 ether", Err("not an amount"));

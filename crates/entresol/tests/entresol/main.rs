@@ -1,0 +1,10 @@
+//! The program from outside: real processes, a real chain, and what happens when they are given the wrong things or
+//! killed at the wrong moment.
+
+#![allow(clippy::disallowed_methods, reason = "tests write files of their own")]
+
+mod cli;
+mod crash;
+mod demo;
+mod processes;
+mod support;

@@ -1,0 +1,264 @@
+//! Real processes for the tests, ended with them.
+
+use std::ffi::OsString;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde_json::Value as Json;
+
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_entresol");
+pub(crate) const PASSPHRASE: &str = "correct horse battery";
+
+/// Longest time for one thing to come true on a busy machine.
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+
+/// A command of the program, with none of the caller's own wallet in its environment.
+pub(crate) fn entresol() -> Command {
+    let mut command = Command::new(PROGRAM);
+    for name in ["ENTRESOL_HOME", "ENTRESOL_PASSPHRASE_FILE", "ENTRESOL_KILL_AT"] {
+        command.env_remove(name);
+    }
+    command.stdin(Stdio::null());
+    command
+}
+
+/// What a finished command said.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Said {
+    pub(crate) fn of(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// Its JSON, of a command that went well.
+    pub(crate) fn json(&self) -> Json {
+        assert_eq!(self.code, 0, "{self:?}");
+        serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("{e}: {self:?}"))
+    }
+
+    /// The command failed with this exit code, and its error holds these words.
+    #[track_caller]
+    pub(crate) fn fails(&self, code: i32, words: &[&str]) {
+        assert_eq!(self.code, code, "{self:?}");
+        for word in words {
+            assert!(self.err.contains(word), "`{word}` is missing in {self:?}");
+        }
+    }
+}
+
+/// Polls until `look` gives something.
+#[track_caller]
+pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + LIMIT;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "waited {} s in vain: {what}", LIMIT.as_secs());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// A child process and its group, killed when dropped.
+#[derive(Debug)]
+pub(crate) struct Running {
+    pub(crate) child: Child,
+    /// Its first line.
+    pub(crate) ready: Json,
+}
+
+impl Running {
+    /// Starts a server and waits for its ready line.
+    pub(crate) fn start(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).process_group(0).spawn().expect("started");
+        let mut line = String::new();
+        let stdout = child.stdout.take().expect("piped");
+        let mut reader = BufReader::new(stdout);
+        // Pretty or compact, the ready value ends with the first whole JSON text.
+        let ready = loop {
+            let read = reader.read_line(&mut line).expect("readable");
+            if let Ok(ready) = serde_json::from_str(&line) {
+                break ready;
+            }
+            assert!(read > 0, "a server ended before it was ready; it said {line:?}");
+        };
+        Self { child, ready }
+    }
+
+    pub(crate) fn pid(&self) -> i32 {
+        i32::try_from(self.child.id()).expect("small")
+    }
+
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_raw(self.pid()).expect("a process id");
+        rustix::process::kill_process(pid, signal).expect("alive");
+    }
+
+    /// Asks it to end, and waits.
+    pub(crate) fn stop(mut self) -> i32 {
+        self.signal(rustix::process::Signal::TERM);
+        self.child.wait().expect("waited").code().unwrap_or(-1)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(group) = rustix::process::Pid::from_raw(self.pid()) {
+            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        }
+        let _ = self.child.wait();
+    }
+}
+
+/// A wallet in a directory of its own, its daemon not yet running.
+#[derive(Debug)]
+pub(crate) struct Wallet {
+    pub(crate) dir: tempfile::TempDir,
+}
+
+impl Wallet {
+    /// An empty place for one.
+    pub(crate) fn nowhere() -> Self {
+        let wallet = Self { dir: tempfile::tempdir().expect("a directory") };
+        wallet.secret("passphrase", PASSPHRASE);
+        wallet
+    }
+
+    pub(crate) fn new() -> Self {
+        let wallet = Self::nowhere();
+        wallet.run(&["init"]).json();
+        wallet
+    }
+
+    pub(crate) fn home(&self) -> PathBuf {
+        self.dir.path().join("home")
+    }
+
+    /// Writes a private file.
+    pub(crate) fn secret(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.dir.path().join(name);
+        std::fs::write(&path, text).expect("written");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("set");
+        path
+    }
+
+    /// A command on this wallet, with its passphrase at hand.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = entresol();
+        command.arg("--json").arg("--home").arg(self.home());
+        command.arg("--passphrase-file").arg(self.dir.path().join("passphrase"));
+        command.args(arguments);
+        command
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str]) -> Said {
+        Said::of(self.command(arguments).output().expect("started"))
+    }
+
+    /// As [`run`](Self::run), without a passphrase.
+    pub(crate) fn run_without_passphrase(&self, arguments: &[&str]) -> Said {
+        let mut command = entresol();
+        command.arg("--json").arg("--home").arg(self.home()).args(arguments);
+        Said::of(command.output().expect("started"))
+    }
+
+    pub(crate) fn daemon(&self) -> Running {
+        let mut command = self.command(&["daemon", "--poll-ms", "100"]);
+        command.stderr(Stdio::null());
+        Running::start(command)
+    }
+
+    /// Approves the request that a proposal gave; gives it as it is afterwards.
+    pub(crate) fn approve(&self, proposal: &Said) -> Json {
+        let request = proposal.json();
+        let id = request["id"].to_string();
+        self.run(&["approvals", "approve", &id, "--digest", request["digest"].as_str().expect("a digest")]).json()
+    }
+}
+
+/// The local chain with the payments layer 2 on it.
+#[derive(Debug)]
+pub(crate) struct Devnet {
+    pub(crate) running: Running,
+}
+
+impl Devnet {
+    pub(crate) fn start() -> Self {
+        let mut command = entresol();
+        command.args(["--json", "devnet"]).stderr(Stdio::null());
+        Self { running: Running::start(command) }
+    }
+
+    pub(crate) fn fact(&self, name: &str) -> String {
+        self.running.ready[name].as_str().unwrap_or_else(|| panic!("{name} in {}", self.running.ready)).to_owned()
+    }
+}
+
+/// Demos run two at a time at most: each is half a dozen processes.
+#[derive(Debug)]
+pub(crate) struct Place;
+
+static PLACES: (Mutex<u32>, Condvar) = (Mutex::new(2), Condvar::new());
+
+impl Place {
+    pub(crate) fn take() -> Self {
+        let mut free = PLACES.0.lock().unwrap_or_else(PoisonError::into_inner);
+        while *free == 0 {
+            free = PLACES.1.wait(free).unwrap_or_else(PoisonError::into_inner);
+        }
+        *free -= 1;
+        Self
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        *PLACES.0.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        PLACES.1.notify_one();
+    }
+}
+
+/// Runs a demo to its end, in a temporary directory that must be empty afterwards.
+pub(crate) fn demo(arguments: &[&str], environment: &[(&str, OsString)]) -> Said {
+    let _place = Place::take();
+    let temporary = tempfile::tempdir().expect("a directory");
+    let mut command = entresol();
+    command.args(["--json", "demo"]).args(arguments).env("TMPDIR", temporary.path());
+    for (name, value) in environment {
+        command.env(name, value);
+    }
+    let said = Said::of(command.output().expect("started"));
+    if said.code == 0 {
+        assert_empty(temporary.path());
+    }
+    said
+}
+
+#[track_caller]
+pub(crate) fn assert_empty(dir: &Path) {
+    let left: Vec<_> = std::fs::read_dir(dir).expect("readable").collect();
+    assert!(left.is_empty(), "left behind: {left:?}");
+}
+
+/// Copies a folder of plain files.
+pub(crate) fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("made");
+    for entry in std::fs::read_dir(from).expect("readable") {
+        let entry = entry.expect("readable");
+        std::fs::copy(entry.path(), to.join(entry.file_name())).expect("copied");
+    }
+}
