@@ -77,6 +77,8 @@ impl Host {
     /// Puts a request into the queue, durably. The same request key gives the same request.
     pub(crate) fn propose(&self, proposal: Proposal) -> Result<ApprovalView, HostError> {
         let requester = serde_json::to_value(&proposal.requester).map_err(|e| HostError::internal(e.to_string()))?;
+        // Counting and adding are one step: requests come from many tasks at once.
+        let _one_at_a_time = locked(&self.inner.proposing);
         let waiting = self.store().approvals(pending())?;
         if waiting.iter().filter(|approval| approval.request.requester == requester).count() >= MAX_PENDING {
             return Err(HostError::new(

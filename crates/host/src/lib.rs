@@ -83,6 +83,8 @@ struct Inner {
     calls: Mutex<HashSet<(String, String)>>,
     /// Owner accounts that were looked up: addresses are no secret and stay known while the seed is locked.
     owners: Mutex<HashMap<u32, Account>>,
+    /// Held while a request is counted and added.
+    proposing: Mutex<()>,
     /// Approvals that are being executed in this process.
     executing: Mutex<HashSet<u64>>,
     cancel: CancellationToken,
@@ -126,6 +128,7 @@ impl Host {
                 changes: watch::Sender::new(0),
                 calls: Mutex::default(),
                 owners: Mutex::default(),
+                proposing: Mutex::default(),
                 executing: Mutex::default(),
                 cancel: CancellationToken::new(),
                 tasks: TaskTracker::new(),

@@ -161,20 +161,20 @@ impl Host {
         self.spawn(async move {
             let urls: Vec<Url> = record.rpc_urls.iter().filter_map(|text| Url::parse(text).ok()).collect();
             let config = host.network_config(&record, urls);
-            let network = loop {
-                match Network::connect(config.clone()).await {
-                    Ok(network) => break network,
-                    Err(error) => {
-                        tracing::warn!(network = %record.name, %error, "layer 1 does not answer; trying again");
-                        *locked(&slot.problem) = Some(error.to_string());
-                        host.changed();
-                        tokio::select! {
-                            () = cancel.cancelled() => return,
-                            () = tokio::time::sleep(RETRY) => {}
+            let connecting = async {
+                loop {
+                    match Network::connect(config.clone()).await {
+                        Ok(network) => return network,
+                        Err(error) => {
+                            tracing::warn!(network = %record.name, %error, "layer 1 does not answer; trying again");
+                            *locked(&slot.problem) = Some(error.to_string());
+                            host.changed();
+                            tokio::time::sleep(RETRY).await;
                         }
                     }
                 }
             };
+            let network = tokio::select! { () = cancel.cancelled() => return, network = connecting => network };
             let log = Arc::new(Log { host: host.clone() });
             let transactions = Transactions::new(network.clone(), log);
             match transactions.resume().await {

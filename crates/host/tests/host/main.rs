@@ -206,6 +206,22 @@ async fn row_26_a_read_only_action_causes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn row_7_a_plugin_cannot_flood_the_user() {
+    let anvil = Anvil::start().await;
+    let gateway = anvil.deploy().await;
+    let wallet = Wallet::new(&anvil).await;
+    wallet.install("probe", PROBE, Some(gateway)).await.expect("installed");
+    let refused = wallet.call("probe", "flood", json!({ "times": "30" })).await;
+    says(refused, code::LIMIT, "wait for a decision already");
+    let waiting = wallet.host().approvals(&USER, false).await.expect("approvals");
+    assert!(waiting.len() <= 16, "{} requests wait", waiting.len());
+    // The user can still ask for something: the queue is each requester's own.
+    let own = GatewayCallInput { solution: "probe".into(), value: Some("1".into()), ..GatewayCallInput::default() };
+    wallet.host().deposit(&USER, own).await.expect("proposed");
+    wallet.host().shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn row_8_the_owner_signs_only_for_the_solutions_own_chain_and_contract() {
     let anvil = Anvil::start().await;
     let gateway = anvil.deploy().await;

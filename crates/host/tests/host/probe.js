@@ -16,7 +16,7 @@ export default class Probe {
         action("exit", [["name", "string"]]),
         action("signTyped", [["chainId", "uint"], ["contract", "address"], ["kind", "string"]]),
         action("signText", [["text", "string"]]),
-        action("signWith", [["index", "uint"]]), action("count"), action("never"),
+        action("signWith", [["index", "uint"]]), action("count"), action("never"), action("flood", [["times", "uint"]]),
       ],
       state: [{ name: "events", type: "uint" }],
     };
@@ -51,6 +51,10 @@ export default class Probe {
   }
   signText({ text }) { return this.wallet.sign({ message: text }); }
   signWith({ index }) { return this.wallet.signWithAccount(Number(index), { message: "hello" }); }
+  // Asks again and again without waiting; the first refusal is its answer.
+  flood({ times }) {
+    return new Promise((_, no) => { for (let i = 0n; i < times; i++) this.wallet.deposit({ value: i + 1n }).catch(no); });
+  }
   async count() { return (await this.wallet.getAccounts()).length; }
   never() { return new Promise(() => {}); }
 }
