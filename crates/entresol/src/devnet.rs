@@ -91,7 +91,7 @@ pub(crate) async fn anvil_path(out: Output) -> anyhow::Result<PathBuf> {
 }
 
 fn mib(bytes: u64) -> String {
-    format!("{}.{} MiB", bytes >> 20, (bytes & 0xf_ffff) * 10 >> 20)
+    format!("{}.{} MiB", bytes >> 20, ((bytes & 0xf_ffff) * 10) >> 20)
 }
 
 impl Chain {

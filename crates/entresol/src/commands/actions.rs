@@ -129,7 +129,7 @@ pub(crate) async fn state(context: &Context, args: cli::State) -> anyhow::Result
         let params = json!({ "solution": args.solution, "names": names, "refresh": refresh });
         let state: StateView = daemon.get("state", params).await?;
         if shown.as_ref() != Some(&state.state) {
-            context.out.either(&state, |state| state_table(state))?;
+            context.out.either(&state, state_table)?;
             shown = Some(state.state);
         }
         if !args.watch {

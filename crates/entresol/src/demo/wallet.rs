@@ -244,11 +244,12 @@ impl Stage {
                 Ok(answer) => return Ok(answer),
                 // The same id again: the daemon tells the result, or that it does not know it.
                 Err(ClientError::Broken(_)) if Instant::now() < deadline => {}
-                Err(error) if wants_session(&error) => match self.open_session().await {
-                    Err(ClientError::Rpc(error)) => return Err(ClientError::Rpc(error).into()),
-                    // Opened, or the daemon is gone again: the next turn will see.
-                    _ => {}
-                },
+                Err(error) if wants_session(&error) => {
+                    // Opened, or the daemon is gone again: the next turn will see. Only its own refusal is an end.
+                    if let Err(error @ ClientError::Rpc(_)) = self.open_session().await {
+                        return Err(error.into());
+                    }
+                }
                 Err(error) => return Err(error.into()),
             }
         }

@@ -63,13 +63,12 @@ fn check_fetch(at: &str) -> Option<String> {
     (again.code != 0).then(|| format!("{at}: {again:?}"))
 }
 
-#[test]
-fn a_kill_at_any_write_point_changes_nothing_about_the_end() {
+/// Kills at each of these moments, two demos at a time, and prints how many came to the same end.
+#[track_caller]
+fn check_all(moments: Vec<(&'static WritePoint, String)>, what: &str) {
     let anvil = anvil();
-    let mut jobs: VecDeque<(&WritePoint, &str)> =
-        REGISTRY.iter().flat_map(|point| [(point, "before"), (point, "after")]).collect();
-    let all = jobs.len();
-    let jobs = Mutex::new(std::mem::take(&mut jobs));
+    let all = moments.len();
+    let jobs = Mutex::new(VecDeque::from(moments));
     let errors = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for _ in 0..2 {
@@ -77,7 +76,7 @@ fn a_kill_at_any_write_point_changes_nothing_about_the_end() {
                 loop {
                     let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
                     let Some((point, moment)) = job else { return };
-                    if let Some(error) = check(point, moment, &anvil) {
+                    if let Some(error) = check(point, &moment, &anvil) {
                         errors.lock().unwrap_or_else(PoisonError::into_inner).push(error);
                     }
                 }
@@ -85,6 +84,33 @@ fn a_kill_at_any_write_point_changes_nothing_about_the_end() {
         }
     });
     let errors = errors.into_inner().unwrap_or_else(PoisonError::into_inner);
-    println!("kill -9 at {}/{all} moments around {} write points: the same end", all - errors.len(), REGISTRY.len());
+    println!("kill -9 {what}: {}/{all} came to the same end", all - errors.len());
     assert!(errors.is_empty(), "{}", errors.join("\n"));
+}
+
+#[test]
+fn a_kill_at_any_write_point_changes_nothing_about_the_end() {
+    let moments = REGISTRY.iter().flat_map(|point| ["before", "after"].map(|moment| (point, moment.to_owned())));
+    check_all(moments.collect(), &format!("before and after each of {} write points", REGISTRY.len()));
+}
+
+/// The first time round these points belong to the installation and the deposit. The second and third time they
+/// belong to what the plugin asks for in the middle of an action: the withdrawal and the claim.
+#[test]
+fn a_kill_in_the_middle_of_an_action_changes_nothing_about_the_end() {
+    const MONEY: &[&str] = &[
+        "store.approval.create",
+        "store.approval.decide",
+        "store.approval.finish",
+        "store.transaction.insert",
+        "layer1.transaction.broadcast",
+        "store.call.begin",
+        "store.call.finish",
+    ];
+    let points: Vec<_> = REGISTRY.iter().filter(|point| MONEY.contains(&point.name)).collect();
+    assert_eq!(points.len(), MONEY.len(), "a write point has another name now");
+    let moments = points
+        .into_iter()
+        .flat_map(|point| ["before:2", "after:2", "before:3", "after:3"].map(|moment| (point, moment.to_owned())));
+    check_all(moments.collect(), "while an action moves money");
 }

@@ -7,4 +7,5 @@ mod cli;
 mod crash;
 mod demo;
 mod processes;
+mod socket;
 mod support;

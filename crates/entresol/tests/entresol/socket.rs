@@ -1,0 +1,184 @@
+//! The control socket from outside: who may do what, and what a hostile or clumsy peer gets.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use entresol_api::{MAX_CONNECTIONS, MAX_LINE, METHODS, Proof, socket_path};
+use serde_json::{Value as Json, json};
+
+use crate::support::{PASSPHRASE, Wallet, until};
+
+struct Peer {
+    stream: BufReader<UnixStream>,
+}
+
+impl Peer {
+    fn of(wallet: &Wallet) -> Self {
+        let stream = UnixStream::connect(socket_path(&wallet.home())).expect("connected");
+        stream.set_read_timeout(Some(Duration::from_secs(60))).expect("set");
+        Self { stream: BufReader::new(stream) }
+    }
+
+    fn send(&mut self, line: &[u8]) {
+        self.stream.get_mut().write_all(line).expect("written");
+        self.stream.get_mut().write_all(b"\n").expect("written");
+    }
+
+    fn answer(&mut self) -> Json {
+        let mut line = String::new();
+        self.stream.read_line(&mut line).expect("an answer");
+        serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line:?}"))
+    }
+
+    fn call(&mut self, method: &str, params: Json) -> Json {
+        let request = json!({ "jsonrpc": "2.0", "id": 7, "method": method, "params": params });
+        self.send(request.to_string().as_bytes());
+        let answer = self.answer();
+        assert_eq!(answer["id"], 7, "{answer}");
+        answer
+    }
+}
+
+/// Parameters with which a method would run, were it allowed. A new method that decides fails the test below until it
+/// stands here: without parameters that fit, it is refused for another reason than the one that is looked for.
+fn plausible(method: &str) -> Json {
+    match method {
+        "session_open" | "unlock" => json!({ "passphrase": "a wrong one" }),
+        "network_add" => json!({ "name": "x", "rpcUrls": ["http://127.0.0.1:1"] }),
+        "solution_add" => json!({ "network": "x", "script": "folder:/nowhere" }),
+        "solution" | "solution_remove" | "solution_restart" | "grants" | "state" | "deposit" => {
+            json!({ "solution": "none" })
+        }
+        "withdraw" => json!({ "solution": "none", "function": "claim" }),
+        "call" => json!({ "solution": "none", "action": "pay" }),
+        "approval" => json!({ "id": 1 }),
+        "approval_decide" => json!({ "id": 1, "approve": true, "digest": "0x00" }),
+        "approval_wait" => json!({ "id": 1, "timeoutMs": 1 }),
+        "changes_wait" => json!({ "after": 0, "timeoutMs": 1 }),
+        "grant_revoke" => json!({ "solution": "none", "permission": "keys" }),
+        _ => json!({}),
+    }
+}
+
+#[test]
+fn every_method_that_decides_is_refused_without_a_session() {
+    let wallet = Wallet::new();
+    let _daemon = wallet.daemon();
+    let mut peer = Peer::of(&wallet);
+    for method in METHODS.iter().filter(|method| method.name != "shutdown") {
+        let error = peer.call(method.name, plausible(method.name))["error"].clone();
+        match method.proof {
+            Proof::Session => {
+                assert_eq!(error["code"], 4100, "{}: {error}", method.name);
+                assert_eq!(error["data"]["needs"], "session", "{}: {error}", method.name);
+            }
+            Proof::Passphrase => assert_eq!(error["code"], 4100, "{}: {error}", method.name),
+            // Looking and proposing are the user's on any of their terminals.
+            Proof::Free => assert_ne!(error["data"]["needs"], "session", "{}: {error}", method.name),
+        }
+    }
+
+    // With the passphrase the same methods get as far as what they are about.
+    let opened = peer.call("session_open", json!({ "passphrase": PASSPHRASE }));
+    assert_eq!(opened["result"]["expiresInMs"], 600_000, "{opened}");
+    for method in METHODS.iter().filter(|method| method.proof == Proof::Session) {
+        let answer = peer.call(method.name, plausible(method.name));
+        assert_ne!(answer["error"]["data"]["needs"], "session", "{}: {answer}", method.name);
+    }
+    // Locking ends the session.
+    peer.call("lock", json!({}));
+    let answer = peer.call("web_link", json!({}));
+    assert_eq!(answer["error"]["data"]["needs"], "session", "{answer}");
+}
+
+#[test]
+fn what_is_no_request_gets_an_error_and_harms_nobody() {
+    let wallet = Wallet::new();
+    let _daemon = wallet.daemon();
+    let check = |line: &[u8], code: i32| {
+        let mut peer = Peer::of(&wallet);
+        peer.send(line);
+        let answer = peer.answer();
+        assert_eq!(answer["error"]["code"], code, "{answer}");
+        // The connection goes on.
+        assert!(peer.call("status", json!({}))["result"]["version"].is_string());
+    };
+    check(b"", -32700);
+    check(b"\xff\xfe\x00", -32700);
+    check(b"[]", -32600);
+    check(br#"{"jsonrpc":"2.0","id":1,"method":"no_such"}"#, -32601);
+    check(br#"{"jsonrpc":"2.0","id":1,"method":"solution"}"#, -32602);
+    check(br#"{"jsonrpc":"2.0","id":1,"method":"status","params":{"surprise":1}}"#, -32602);
+    check(format!("{}{}", "[".repeat(200_000), "]".repeat(200_000)).as_bytes(), -32700);
+
+    let mut flood = Peer::of(&wallet);
+    // The daemon may hang up while this is being written.
+    let _ = flood.stream.get_mut().write_all(&vec![b'x'; MAX_LINE + 2]);
+    let mut said = Vec::new();
+    let _ = flood.stream.read_to_end(&mut said);
+    assert!(said.len() < 1000, "{} bytes", said.len());
+    assert!(Peer::of(&wallet).call("status", json!({}))["result"]["version"].is_string());
+}
+
+#[test]
+fn a_flood_of_connections_waits_and_passes() {
+    let wallet = Wallet::new();
+    let _daemon = wallet.daemon();
+    let mut held: Vec<_> = (0..MAX_CONNECTIONS).map(|_| Peer::of(&wallet)).collect();
+    for peer in &mut held {
+        assert!(peer.call("status", json!({}))["result"]["version"].is_string());
+    }
+    let mut late = Peer::of(&wallet);
+    late.send(br#"{"jsonrpc":"2.0","id":7,"method":"status"}"#);
+    late.stream.get_mut().set_read_timeout(Some(Duration::from_millis(300))).expect("set");
+    assert!(late.stream.fill_buf().is_err(), "one connection too many was served");
+    drop(held);
+    late.stream.get_mut().set_read_timeout(Some(Duration::from_secs(60))).expect("set");
+    assert!(late.answer()["result"]["version"].is_string());
+}
+
+#[test]
+fn only_the_owner_can_reach_it() {
+    let wallet = Wallet::new();
+    let daemon = wallet.daemon();
+    let mode = |path: &std::path::Path| std::fs::metadata(path).expect("there").permissions().mode() & 0o777;
+    assert_eq!(mode(&wallet.home()), 0o700);
+    for file in ["control.sock", "keystore.json", "wallet.db", "daemon.lock"] {
+        assert_eq!(mode(&wallet.home().join(file)), 0o600, "{file}");
+    }
+    drop(daemon);
+    std::fs::set_permissions(wallet.home(), std::fs::Permissions::from_mode(0o755)).expect("set");
+    wallet.run(&["daemon"]).fails(1, &["chmod 700"]);
+}
+
+#[test]
+fn shutdown_ends_the_daemon_in_good_order() {
+    let wallet = Wallet::new();
+    let mut daemon = wallet.daemon();
+    assert_eq!(Peer::of(&wallet).call("shutdown", json!({}))["result"], Json::Null);
+    let status = until("it ends", || daemon.child.try_wait().expect("waited"));
+    assert!(status.success(), "{status}");
+}
+
+#[test]
+fn no_file_holds_a_secret() {
+    let wallet = Wallet::nowhere();
+    let words = "legal winner thank year wave sausage worth useful legal winner thank yellow";
+    let file = wallet.secret("words", words);
+    wallet.run(&["init", "--restore", "--phrase-file", file.to_str().expect("text")]).json();
+    let daemon = wallet.daemon();
+    let mut peer = Peer::of(&wallet);
+    peer.call("session_open", json!({ "passphrase": PASSPHRASE }));
+    peer.call("unlock", json!({ "passphrase": PASSPHRASE }));
+    wallet.run(&["account", "add"]).json();
+    assert_eq!(daemon.stop(), 0);
+    for entry in std::fs::read_dir(wallet.home()).expect("readable").flatten().filter(|e| e.path().is_file()) {
+        let bytes = std::fs::read(entry.path()).expect("readable");
+        for secret in [words, "sausage", PASSPHRASE] {
+            let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+            assert!(!found, "{} holds {secret:?}", entry.path().display());
+        }
+    }
+}
