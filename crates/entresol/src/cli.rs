@@ -363,6 +363,9 @@ pub(crate) struct Devnet {
     /// Port of the layer-2 node; 0 takes a free one
     #[arg(long, default_value_t = 0)]
     pub(crate) node_port: u16,
+    /// Give 10 ETH to this account, such as your wallet's owner; may be given several times
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) fund: Vec<alloy::primitives::Address>,
     /// Seconds during which a batch can be contested
     #[arg(long, default_value_t = 60)]
     pub(crate) challenge: u64,

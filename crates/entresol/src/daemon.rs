@@ -25,7 +25,7 @@ use tracing_subscriber::EnvFilter;
 use crate::cli;
 use crate::context::{Context, NoWallet};
 use crate::output::{Progress, note};
-use crate::process::interrupted;
+use crate::process::Signals;
 use crate::secrets;
 
 /// Environment variable with the log filter, in tracing's syntax.
@@ -48,6 +48,8 @@ pub(crate) async fn run(context: &Context, args: &cli::Daemon) -> anyhow::Result
     }
     let _lock = lock(&context.home.lock())?;
     let passphrase = secrets::passphrase(context.passphrase_file.as_deref(), "Passphrase of the wallet: ")?;
+    // From here on a signal ends the daemon in good order; at the prompt it just ends it.
+    let mut signals = Signals::listen()?;
     let progress = Progress::new(context.out, "opening the wallet");
     let (vault, key) = Vault::open(&context.home.keystore(), &passphrase)?;
     drop(passphrase);
@@ -83,7 +85,7 @@ pub(crate) async fn run(context: &Context, args: &cli::Daemon) -> anyhow::Result
         format!("ready: wallet in {}; go on in another terminal, Ctrl-C ends the daemon", home.display())
     })?;
     tokio::select! {
-        signal = interrupted() => signal?,
+        () = signals.any() => {}
         () = stop.cancelled() => {}
     }
     tracing::info!("ending");

@@ -21,7 +21,7 @@ use crate::cli;
 use crate::context::Context;
 use crate::exit;
 use crate::output::note;
-use crate::process::interrupted;
+use crate::process::Signals;
 use report::Report;
 use stage::Stage;
 
@@ -55,16 +55,17 @@ pub(crate) async fn run(context: &Context, options: &cli::Demo) -> anyhow::Resul
     if std::env::var_os(crate::daemon::LOG).is_some() {
         crate::daemon::start_logging();
     }
+    let mut signals = Signals::listen()?;
     let mut stage = Stage::new(context.out, options.clone())?;
     let outcome = tokio::select! {
         outcome = steps::play(&mut stage) => outcome,
-        signal = interrupted() => signal.and_then(|()| Err(Interrupted.into())),
+        () = signals.any() => Err(Interrupted.into()),
     };
     let report = Report::new(&stage, outcome.as_ref().err());
     if outcome.is_ok() && options.keep {
         report.print(context.out)?;
         context.out.line(stage.by_hand());
-        interrupted().await?;
+        signals.any().await;
         stage.end(false).await;
         return Ok(ExitCode::SUCCESS);
     }

@@ -17,7 +17,7 @@ use url::Url;
 use crate::cli;
 use crate::context::Context;
 use crate::output::{Output, Progress, table};
-use crate::process::{Guarded, Spec, args, interrupted};
+use crate::process::{Guarded, Signals, Spec, args};
 
 /// Anvil's chain id.
 pub(crate) const CHAIN_ID: u64 = 31337;
@@ -51,6 +51,9 @@ pub(crate) const CHALLENGER: Known = Known {
 /// Bond without which no batch is accepted; the operator keeps four times that, so that it can lose half of it in a
 /// contest and go on.
 pub(crate) const MIN_BOND: u128 = 1_000_000_000_000_000_000;
+
+/// What `devnet --fund` gives: 10 ETH.
+const GIFT: U256 = U256::from_limbs([10_000_000_000_000_000_000, 0, 0, 0]);
 
 /// Longest time for a process to say that it is ready.
 pub(crate) const READY: Duration = Duration::from_secs(30);
@@ -302,6 +305,7 @@ pub(crate) fn write_key(dir: &Path, name: &str, known: Known) -> anyhow::Result<
 
 /// `entresol devnet`.
 pub(crate) async fn run(context: &Context, options: &cli::Devnet) -> anyhow::Result<()> {
+    let mut signals = Signals::listen()?;
     let temporary = tempfile::Builder::new().prefix("entresol-devnet-").tempdir()?;
     let dir = match &options.dir {
         Some(dir) => std::path::absolute(dir)?,
@@ -311,13 +315,13 @@ pub(crate) async fn run(context: &Context, options: &cli::Devnet) -> anyhow::Res
     let mut running = None;
     let outcome = tokio::select! {
         started = start(context, options, &dir, &mut running) => started,
-        signal = interrupted() => signal,
+        () = signals.any() => Ok(()),
     };
     if outcome.is_ok()
         && let Some((chain, node)) = &mut running
     {
         tokio::select! {
-            signal = interrupted() => signal?,
+            () = signals.any() => {}
             status = chain.anvil.wait() => bail!("anvil ended ({}); see {}", status?, dir.display()),
             status = node.wait() => bail!("the node ended ({}): {}", status?, node.last_words()),
         }
@@ -340,6 +344,9 @@ async fn start(
     let chain = Chain::start(&anvil, dir, options.rpc_port).await?;
     progress.say("deploying the gateway");
     let (gateway, receipt) = chain.deploy(options.challenge, options.force).await?;
+    for account in &options.fund {
+        chain.give(*account, GIFT).await?;
+    }
     progress.say("starting the node");
     let mut setup = NodeSetup {
         role: "operator",
@@ -387,9 +394,16 @@ async fn start(
         for (role, account) in [("Bank", BANK), ("Operator", OPERATOR), ("Challenger", CHALLENGER)] {
             rows.push([format!("{role} (everybody knows this key)"), format!("{} 0x{}", account.address, account.key)]);
         }
+        let (rpc, plugin, gateway, node) = (text("rpc"), text("plugin"), text("gateway"), text("node"));
         format!(
-            "{}\nGo on in another terminal:\n  entresol network add devnet {}\n  entresol solution add {} --network devnet --name payments --gateway {} --url {}\n  entresol approvals\nCtrl-C ends everything.",
-            table(&[], rows), text("rpc"), text("plugin"), text("gateway"), text("node"),
+            "{}\n\
+             Go on in another terminal:\n  \
+             entresol network add devnet {rpc}\n  \
+             entresol solution add {plugin} --network devnet --name payments --gateway {gateway} --url {node}\n  \
+             entresol approvals\n\
+             The owner account needs ETH for deposits: `entresol account list` tells its address; give it some by\n\
+             starting `entresol devnet --fund ADDRESS`. Ctrl-C ends everything.",
+            table(&[], rows),
         )
     })
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use alloy::primitives::Address;
 use anyhow::{Context as _, bail};
 use entresol_api::Client;
+use entresol_host::messages::ApprovalView;
 use serde_json::{Map, Value as Json, json};
 use tempfile::TempDir;
 
@@ -78,6 +79,8 @@ pub(super) struct Stage {
     pub(super) facts: Map<String, Json>,
     pub(super) current: &'static str,
     progress: Option<Progress>,
+    /// Requests that people have seen.
+    shown: Vec<i64>,
 }
 
 impl Stage {
@@ -109,6 +112,7 @@ impl Stage {
             facts,
             current: "start",
             progress: None,
+            shown: Vec::new(),
         })
     }
 
@@ -151,6 +155,17 @@ impl Stage {
             _ => {}
         }
         self.steps.push(step);
+    }
+
+    /// Shows a request to people, once, as it was read before it is decided.
+    pub(super) fn show(&mut self, request: &ApprovalView) {
+        if self.out.is_json() || self.shown.contains(&request.id) {
+            return;
+        }
+        self.shown.push(request.id);
+        if let Some(progress) = &self.progress {
+            progress.above(crate::commands::approvals::show(request));
+        }
     }
 
     /// Runs a command of this program to its end.

@@ -123,6 +123,7 @@ impl Stage {
                 if request.state != "pending" {
                     return Ok(request);
                 }
+                self.show(&request);
                 let verb = if approve { "approve" } else { "reject" };
                 let arguments = ["approvals", verb, &id_text, "--digest", &request.digest, "--no-wait"];
                 let decided = self.command(&arguments, None).await?;
@@ -302,7 +303,12 @@ pub(super) fn rpc(error: &anyhow::Error) -> Option<&RpcError> {
     error.downcast_ref::<ClientError>().and_then(ClientError::rpc)
 }
 
+/// What the payments node answers when it is too busy, or has not caught up with layer 1 after a start: nothing
+/// happened, ask again (see the node's own list of codes).
+const NODE_WAITS: [i32; 2] = [-32017, -32018];
+
 /// True for what time or another call mends: outcome unknown, node or chain away, plugin being started, still running.
 fn is_passing(error: &RpcError) -> bool {
     [codes::OUTCOME_UNKNOWN, code::DISCONNECTED, code::PLUGIN_STOPPED, code::LIMIT].contains(&error.code)
+        || NODE_WAITS.contains(&error.code)
 }

@@ -2,6 +2,7 @@
 
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::PathBuf;
+use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -21,8 +22,22 @@ struct House {
 
 impl House {
     fn new() -> Self {
-        let (devnet, wallet) = (Devnet::start(), Wallet::new());
+        let wallet = Wallet::new();
         let daemon = wallet.daemon();
+        let devnet = Devnet::start(&[]);
+        Self::on(devnet, wallet, daemon)
+    }
+
+    /// The owner has 10 ETH.
+    fn rich() -> Self {
+        let wallet = Wallet::new();
+        let daemon = wallet.daemon();
+        let owner = wallet.run(&["account", "list"]).json()[0]["address"].as_str().expect("an address").to_owned();
+        let devnet = Devnet::start(&["--fund", &owner]);
+        Self::on(devnet, wallet, daemon)
+    }
+
+    fn on(devnet: Devnet, wallet: Wallet, daemon: Running) -> Self {
         wallet.run(&["network", "add", "devnet", &devnet.fact("rpc")]).json();
         Self { devnet, wallet, _daemon: daemon }
     }
@@ -374,4 +389,55 @@ fn completions_and_write_points_need_no_wallet() {
     assert!(said.code == 0 && said.out.contains("entresol"), "{said:?}");
     let points = Said::of(entresol().args(["--json", "debug", "write-points"]).output().expect("started")).json();
     assert_eq!(points.as_array().map(Vec::len), Some(entresol_durable::REGISTRY.len()));
+}
+
+#[test]
+fn the_quick_start_works_by_hand() {
+    let house = House::rich();
+    let wallet = &house.wallet;
+    house.install(&["--name", "payments"]);
+    assert_eq!(wallet.run(&["actions", "payments"]).json().as_array().map(Vec::len), Some(4));
+    assert!(!wallet.run(&["grants", "list", "payments"]).json().as_array().expect("a list").is_empty());
+
+    let deposited = wallet.approve(&wallet.run(&["deposit", "payments", "1 ether"]));
+    assert_eq!(deposited["state"], "done", "{deposited}");
+    until("the deposit is credited", || (house.state("payments")["balance"] == "1000000000000000000").then_some(()));
+    until("the deposit is confirmed", || {
+        let transfers = wallet.run(&["transfers"]).json();
+        let transfer = &transfers[0];
+        assert_eq!((&transfer["kind"], &transfer["amount"]), (&json!("deposit"), &json!("1000000000000000000")));
+        (transfer["stage"] == "confirmed" && transfer["transaction"] == deposited["outcome"]["transaction"])
+            .then_some(())
+    });
+
+    let pay = |value: &str| {
+        let to = "toAddress=0x00000000000000000000000000000000000000Aa";
+        wallet.run(&["call", "payments", "makePayment", "--param", to, "--param", value, "--id", "lunch"])
+    };
+    let paid = pay("value=0.25 ether").json();
+    // The same id pays once, also in other words.
+    assert_eq!(pay("value=250000000 gwei").json(), paid);
+    assert_eq!(house.state("payments")["balance"], "750000000000000000");
+
+    // An action that needs a decision says so while it waits.
+    let account = house.state("payments")["accounts"][0]["address"].as_str().expect("an address").to_owned();
+    let from = format!("fromAddress={account}");
+    let arguments = ["call", "payments", "requestWithdrawPayment", "--param", &from, "--param", "latestMessage="];
+    let waiting = wallet.command(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("started");
+    let request = until("the action's request is in the queue", || {
+        wallet.run(&["approvals"]).json().as_array().and_then(|list| list.first().cloned())
+    });
+    assert_eq!(request["kind"], "withdraw", "{request}");
+    assert!(request["causes"][0].as_str().is_some_and(|cause| cause.contains("requestWithdrawPayment")), "{request}");
+    wallet.run(&["approvals", "approve", &request["id"].to_string(), "--yes"]).json();
+    let said = Said::of(waiting.wait_with_output().expect("waited"));
+    assert_eq!(said.json().as_str().map(str::len), Some(66), "{said:?}");
+    assert!(said.err.contains("entresol approvals approve"), "{said:?}");
+
+    let journal = wallet.run(&["activity"]).json();
+    let rows = journal.as_array().expect("a list");
+    assert!(rows.iter().all(|row| row["outcome"] == "ok"), "{journal}");
+    assert!(rows.iter().any(|row| row["resource"] == "payments.makePayment"), "{journal}");
+    let link = wallet.run(&["web"]).json();
+    assert!(link["url"].as_str().is_some_and(|url| url.starts_with("http://127.0.0.1:")), "{link}");
 }

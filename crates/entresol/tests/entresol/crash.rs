@@ -106,6 +106,7 @@ fn a_kill_in_the_middle_of_an_action_changes_nothing_about_the_end() {
         "layer1.transaction.broadcast",
         "store.call.begin",
         "store.call.finish",
+        "node.transaction.broadcast",
     ];
     let points: Vec<_> = REGISTRY.iter().filter(|point| MONEY.contains(&point.name)).collect();
     assert_eq!(points.len(), MONEY.len(), "a write point has another name now");

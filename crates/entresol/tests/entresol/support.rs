@@ -197,9 +197,9 @@ pub(crate) struct Devnet {
 }
 
 impl Devnet {
-    pub(crate) fn start() -> Self {
+    pub(crate) fn start(options: &[&str]) -> Self {
         let mut command = entresol();
-        command.args(["--json", "devnet"]).stderr(Stdio::null());
+        command.args(["--json", "devnet"]).args(options).stderr(Stdio::null());
         Self { running: Running::start(command) }
     }
 
