@@ -5,9 +5,11 @@
 
 use crate::Host;
 use crate::error::HostError;
+use crate::plugin::fetch::same_endpoint;
 use entresol_package::Permission;
 use entresol_package::manifest::{Layer1Access, NetworkTarget, SignAccess};
 use serde_json::json;
+use url::Url;
 
 /// Who asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,8 +60,8 @@ pub enum Capability {
     LocalDatabase,
     /// Its own published state: every plugin has it.
     State,
-    /// Reach this URL.
-    Network(String),
+    /// Reach the host of this URL.
+    Network(Url),
     /// Read layer 1.
     Layer1Read,
     /// Be told of blocks.
@@ -114,8 +116,12 @@ impl Host {
             | (Permission::Layer1 { access: Layer1Access::Events }, Capability::Layer1Events)
             | (Permission::Sign { access: SignAccess::TypedData }, Capability::SignTypedData)
             | (Permission::Sign { access: SignAccess::Message }, Capability::SignMessage) => true,
-            (Permission::Network { target: NetworkTarget::NetworkUrl }, Capability::Network(url)) => urls.contains(url),
-            (Permission::Network { target: NetworkTarget::Url(granted) }, Capability::Network(url)) => granted == url,
+            (Permission::Network { target: NetworkTarget::NetworkUrl }, Capability::Network(url)) => {
+                urls.iter().any(|own| same_endpoint(own, url))
+            }
+            (Permission::Network { target: NetworkTarget::Url(granted) }, Capability::Network(url)) => {
+                same_endpoint(granted, url)
+            }
             (Permission::Contract { contract, function, .. }, Capability::Contract(wanted)) => {
                 contract == entresol_package::manifest::GATEWAY && function == wanted
             }

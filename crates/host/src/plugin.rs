@@ -12,6 +12,7 @@
 mod actor;
 pub(crate) mod connections;
 mod crypto;
+pub(crate) mod fetch;
 
 use crate::error::{HostError, code};
 use crate::interface::Interface;

@@ -5,6 +5,7 @@ use crate::approvals::{CallIntent, GAS_MARGIN_PERCENT, Proposal, Requester, Sign
 use crate::error::{HostError, code};
 use crate::messages::{ApprovalView, GatewayCallInput, Row, TransferView};
 use crate::plugin::Cause;
+use crate::plugin::fetch::{fetch, same_endpoint};
 use crate::solutions::Running;
 use crate::text::{ether, quoted};
 use crate::{Actor, Capability, Host, Operation, blocking, now, wire};
@@ -17,6 +18,7 @@ use entresol_store::{JournalIntent, KvOp, TransferFilter};
 use entresol_vault::{Intent, SubtreePayload};
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
+use url::Url;
 
 /// Longest key of the local database.
 const MAX_KEY: usize = 512;
@@ -149,12 +151,17 @@ impl Host {
                 let answer = self.runtime(&running.network)?.network.request(wanted, args).await?;
                 Ok(wire::tag(&answer))
             }
-            "network.connect" => {
-                let url = params["url"].as_str().unwrap_or_default().to_owned();
+            "network.connect" | "network.fetch" => {
+                let text = params["url"].as_str().unwrap_or_default();
+                let url = Url::parse(text).map_err(|e| HostError::invalid(format!("{text:?}: {e}")))?;
                 allow(Capability::Network(url.clone()))?;
                 // The solution's own URLs come from the user's hand; those of a manifest do not.
-                let own_hand = self.inner.config.allow_private_urls && running.urls.contains(&url);
-                let id = self.connections().connect(self, &running, &url, own_hand).await?;
+                let own_hand =
+                    self.inner.config.allow_private_urls && running.urls.iter().any(|own| same_endpoint(own, &url));
+                if method == "network.fetch" {
+                    return fetch(&url, own_hand, &params["init"]).await;
+                }
+                let id = self.connections().connect(self, &running, text, own_hand).await?;
                 Ok(json!({ "connection": id }))
             }
             "network.send" => {

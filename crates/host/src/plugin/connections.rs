@@ -161,13 +161,13 @@ impl Connections {
     }
 }
 
-fn down<E: std::fmt::Display>(url: &str) -> impl FnOnce(E) -> HostError {
+pub(super) fn down<E: std::fmt::Display>(url: &str) -> impl FnOnce(E) -> HostError {
     let url = url.to_owned();
     move |error| HostError::new(code::DISCONNECTED, format!("{url} does not answer: {error}"))
 }
 
 /// The addresses of a URL's host that may be connected to.
-async fn resolve(url: &Url, own_hand: bool) -> Result<Vec<SocketAddr>, HostError> {
+pub(super) async fn resolve(url: &Url, own_hand: bool) -> Result<Vec<SocketAddr>, HostError> {
     let host = url.host_str().ok_or_else(|| HostError::invalid(format!("{url}: no host")))?;
     let port = url.port_or_known_default().unwrap_or(443);
     let host = host.trim_start_matches('[').trim_end_matches(']');

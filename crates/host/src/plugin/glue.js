@@ -177,6 +177,14 @@
       close: () => request("network.close", { connection: id }),
     });
   };
+  const decoder = new TextDecoder();
+  const decodeText = decoder.decode;
+  const responseOf = ({ status, headers, body }) => host({
+    status, ok: status >= 200 && status < 300, headers: host(headers),
+    bytes: () => resolved(body),
+    text: () => resolved(apply(decodeText, decoder, [body])),
+    json: () => new PromiseCtor((yes) => yes(parse(apply(decodeText, decoder, [body])))),
+  });
   const instantiate = (context) => {
     const exported = boundary.script();
     const layer1 = host({
@@ -188,7 +196,8 @@
     const network = host({
       urls: freeze(context.network.urls),
       connect: (url) => apply(promiseThen, request("network.connect", { url }), [(answer) => connectionOf(answer, url)]),
-      fetch: (url, init) => request("network.fetch", { url, init: init ?? {} }),
+      // What a `Response` of the web has, as far as it makes sense without streams.
+      fetch: (url, init) => apply(promiseThen, request("network.fetch", { url, init: init ?? {} }), [responseOf]),
     });
     const given = host({ wallet, layer1, network, solution: freeze(context.solution) });
     let made;

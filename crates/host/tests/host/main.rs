@@ -64,6 +64,38 @@ async fn row_16_a_plugin_reaches_only_its_own_database_keys_network_and_gateway(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn row_17_fetch_reaches_granted_hosts_only_and_follows_no_redirect() {
+    let anvil = Anvil::start().await;
+    let wallet = Wallet::new(&anvil).await;
+    let (other, mut asked_of_other) = serve("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nother".into()).await;
+    let redirect =
+        format!("HTTP/1.1 302 Found\r\nlocation: {other}\r\ncontent-length: 4\r\nconnection: close\r\n\r\ngone");
+    let (own, mut asked) = serve(redirect).await;
+    let folder = wallet.home.path().join("source-web");
+    write_package(&folder, PROBE, false);
+    let mut wanted = input("web", &folder, None);
+    wanted.network_urls = vec![own.clone()];
+    let proposed = wallet.host().solution_add(&USER, wanted).await.expect("proposed");
+    wallet.approve(&proposed).await;
+    let answer = wallet.call("web", "fetch", json!({ "url": format!("{own}/path") })).await.expect("answers");
+    assert_eq!(answer, json!({ "status": 302, "ok": false, "location": other, "text": "gone" }));
+    let request = asked.recv().await.expect("asked");
+    assert!(request.starts_with("POST /path HTTP/1.1") && request.contains("x-probe: 1"), "{request}");
+    says(wallet.call("web", "fetch", json!({ "url": other })).await, code::UNAUTHORIZED, "not granted");
+    assert!(asked_of_other.try_recv().is_err(), "nobody asked the other host");
+    // A page larger than a message is an error, not a flood.
+    let (large, _asked) = serve(format!("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{}", "x".repeat(300_000))).await;
+    let folder = wallet.home.path().join("source-large");
+    write_package(&folder, PROBE, false);
+    let mut wanted = input("large", &folder, None);
+    wanted.network_urls = vec![large.clone()];
+    let proposed = wallet.host().solution_add(&USER, wanted).await.expect("proposed");
+    wallet.approve(&proposed).await;
+    says(wallet.call("large", "fetch", json!({ "url": large })).await, code::LIMIT, "more than");
+    wallet.host().shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_revoked_grant_holds_at_once_on_a_running_plugin() {
     let anvil = Anvil::start().await;
     let mut wallet = Wallet::new(&anvil).await;

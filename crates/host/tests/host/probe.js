@@ -16,7 +16,7 @@ export default class Probe {
         action("exit", [["name", "string"]]),
         action("signTyped", [["chainId", "uint"], ["contract", "address"], ["kind", "string"]]),
         action("signText", [["text", "string"]]),
-        action("signWith", [["index", "uint"]]), action("count"), action("never"), action("flood", [["times", "uint"]]),
+        action("signWith", [["index", "uint"]]), action("count"), action("never"), action("flood", [["times", "uint"]]), action("fetch", [["url", "string"]]),
       ],
       state: [{ name: "events", type: "uint" }],
     };
@@ -39,6 +39,10 @@ export default class Probe {
   put({ key, value }) { return this.wallet.persist(key, value); }
   get({ key }) { return this.wallet.getFromLocalDb(key); }
   async connect({ url }) { await this.network.connect(url); return "connected"; }
+  async fetch({ url }) {
+    const answer = await this.network.fetch(url, { method: "POST", headers: { "X-Probe": "1" }, body: "ping" });
+    return { status: answer.status, ok: answer.ok, location: answer.headers.location ?? null, text: await answer.text() };
+  }
   rpc({ method }) { return this.layer1.request({ method, params: [] }); }
   pay({ value }) { return this.wallet.deposit({ value }); }
   peek() { return this.wallet.deposit({ value: 1n }); }

@@ -90,6 +90,29 @@ impl Drop for Anvil {
     }
 }
 
+/// An HTTP server that answers every request the same; gives its URL and what it was sent.
+pub(crate) async fn serve(answer: String) -> (String, tokio::sync::mpsc::UnboundedReceiver<String>) {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let mut request = vec![0; 4096];
+            let mut length = 0;
+            while !request[..length].ends_with(b"ping") {
+                match socket.read(&mut request[length..]).await {
+                    Ok(0) | Err(_) => break,
+                    Ok(more) => length += more,
+                }
+            }
+            let _ = sender.send(String::from_utf8_lossy(&request[..length]).into_owned());
+            let _ = socket.write_all(answer.as_bytes()).await;
+        }
+    });
+    (url, receiver)
+}
+
 /// Polls until `look` finds something.
 pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let deadline = tokio::time::Instant::now() + DEADLINE;
