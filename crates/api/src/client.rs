@@ -27,6 +27,12 @@ pub enum ClientError {
         /// Where its socket would be.
         socket: PathBuf,
     },
+    /// The socket is another user's.
+    #[error("{} belongs to another user; name your own wallet by --home", .socket.display())]
+    Forbidden {
+        /// The socket.
+        socket: PathBuf,
+    },
     /// The connection broke; whether the call took effect is not known.
     #[error("the connection to the daemon broke; see whether it still runs with `entresol status`")]
     Broken(#[source] io::Error),
@@ -71,6 +77,7 @@ impl Client {
         let socket = socket_path(home);
         let stream = UnixStream::connect(&socket).await.map_err(|error| match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ClientError::NotRunning { socket },
+            io::ErrorKind::PermissionDenied => ClientError::Forbidden { socket },
             _ => ClientError::Broken(error),
         })?;
         let (read, writer) = stream.into_split();

@@ -127,6 +127,7 @@ fn exit_code(error: &anyhow::Error) -> u8 {
     }
     match error.downcast_ref::<ClientError>() {
         Some(ClientError::NotRunning { .. }) => exit::NOT_RUNNING,
+        Some(ClientError::Forbidden { .. }) => exit::UNAUTHORISED,
         Some(ClientError::Rpc(error)) if error.code == codes::REJECTED => exit::REJECTED,
         Some(ClientError::Rpc(error)) if error.code == codes::UNAUTHORISED => exit::UNAUTHORISED,
         _ => exit::FAILED,

@@ -55,7 +55,7 @@ async fn decide(context: &Context, daemon: &mut Daemon, args: Decide, approve: b
     let digest = match args.digest {
         // The daemon compares: it refuses a digest that is not this request's.
         Some(digest) => digest,
-        None if args.yes || ask(approve)? => approval.digest.clone(),
+        None if args.yes || ask(context, approve)? => approval.digest.clone(),
         None => {
             context.out.line("Nothing was decided.");
             return Ok(ExitCode::from(exit::FAILED));
@@ -75,8 +75,9 @@ async fn decide(context: &Context, daemon: &mut Daemon, args: Decide, approve: b
     Ok(if approval.state == "failed" { ExitCode::from(exit::FAILED) } else { ExitCode::SUCCESS })
 }
 
-fn ask(approve: bool) -> anyhow::Result<bool> {
-    if !std::io::stdin().is_terminal() {
+fn ask(context: &Context, approve: bool) -> anyhow::Result<bool> {
+    // With --json the request was not shown to anybody who could answer.
+    if context.out.is_json() || !std::io::stdin().is_terminal() {
         bail!("there is no terminal to ask on; decide with --digest HEX (from `entresol approvals show`) or --yes");
     }
     let question = if approve { "Approve this request? [y/N] " } else { "Reject this request? [y/N] " };

@@ -153,6 +153,52 @@ fn only_the_owner_can_reach_it() {
     wallet.run(&["daemon"]).fails(1, &["chmod 700"]);
 }
 
+/// Threat 4: an agent in a terminal of its own may look, but not decide with the session that the user has opened.
+#[test]
+fn a_session_is_for_one_terminal() {
+    let wallet = Wallet::new();
+    let _daemon = wallet.daemon();
+    let decide = ["solution", "remove", "none"];
+    wallet.run_without_passphrase(&decide).fails(1, &["--passphrase-file"]);
+    Peer::of(&wallet).call("session_open", json!({ "passphrase": PASSPHRASE }));
+    // The same terminal, another process: as with sudo.
+    wallet.run_without_passphrase(&decide).fails(1, &["no solution"]);
+    let mut elsewhere = std::process::Command::new("setsid");
+    elsewhere.args(["--wait", crate::support::PROGRAM, "--home"]).arg(wallet.home()).args(decide);
+    elsewhere.env_remove("ENTRESOL_PASSPHRASE_FILE").stdin(std::process::Stdio::null());
+    crate::support::Said::of(elsewhere.output().expect("started")).fails(1, &["--passphrase-file"]);
+}
+
+/// Threat 4. Needs root, to become somebody else: the file modes are opened up on purpose, so that only the check of
+/// the peer's user id stands between the stranger and the wallet.
+#[test]
+fn a_process_of_another_user_is_turned_away_before_its_first_byte() {
+    use std::os::unix::process::CommandExt;
+    if !rustix::process::geteuid().is_root() {
+        println!("not root: nobody to play the stranger");
+        return;
+    }
+    let wallet = Wallet::new();
+    let _daemon = wallet.daemon();
+    let program = wallet.dir.path().join("entresol");
+    std::fs::copy(crate::support::PROGRAM, &program).expect("copied");
+    let open = |path: &std::path::Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("set");
+    };
+    open(&program, 0o755);
+    open(wallet.dir.path(), 0o711);
+    let ask = |uid: u32| {
+        let mut command = std::process::Command::new(&program);
+        command.arg("--home").arg(wallet.home()).arg("status").uid(uid).stdin(std::process::Stdio::null());
+        crate::support::Said::of(command.output().expect("started"))
+    };
+    ask(65_534).fails(5, &["belongs to another user"]);
+    open(&wallet.home(), 0o711);
+    open(&socket_path(&wallet.home()), 0o666);
+    ask(65_534).fails(1, &["connection to the daemon broke"]);
+    assert_eq!(ask(0).code, 0, "the owner is served all the same");
+}
+
 #[test]
 fn shutdown_ends_the_daemon_in_good_order() {
     let wallet = Wallet::new();
