@@ -22,3 +22,20 @@ pub(crate) fn write(folder: &Path) -> anyhow::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use entresol_package::Package;
+
+    use super::*;
+
+    #[test]
+    fn the_carried_plugin_is_the_repositorys() {
+        let dir = tempfile::tempdir().expect("a directory");
+        write(dir.path()).expect("written");
+        let carried = Package::load_folder(dir.path()).expect("a package");
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../solutions/payments/plugin");
+        let source = Package::load_folder(&source).expect("a package");
+        assert_eq!(carried.sha512, source.sha512, "a file of the plugin is missing from FILES");
+    }
+}
