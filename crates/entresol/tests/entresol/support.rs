@@ -194,13 +194,16 @@ impl Wallet {
 #[derive(Debug)]
 pub(crate) struct Devnet {
     pub(crate) running: Running,
+    _temporary: tempfile::TempDir,
 }
 
 impl Devnet {
     pub(crate) fn start(options: &[&str]) -> Self {
+        // Killed at the end, it cannot tidy up after itself.
+        let temporary = tempfile::tempdir().expect("a directory");
         let mut command = entresol();
-        command.args(["--json", "devnet"]).args(options).stderr(Stdio::null());
-        Self { running: Running::start(command) }
+        command.args(["--json", "devnet"]).args(options).env("TMPDIR", temporary.path()).stderr(Stdio::null());
+        Self { running: Running::start(command), _temporary: temporary }
     }
 
     pub(crate) fn fact(&self, name: &str) -> String {
