@@ -75,6 +75,15 @@ fn plain(index: u32) -> Result<u32, VaultError> {
 }
 
 impl Vault {
+    /// Twelve new words (BIP-39), from the system's randomness. Nothing is written: show them to their owner, then
+    /// [`create`](Self::create) the wallet with them, so that no crash leaves a wallet whose words nobody has seen.
+    ///
+    /// # Errors
+    /// [`Randomness`](VaultError::Randomness).
+    pub fn new_phrase() -> Result<SecretString, VaultError> {
+        Ok(Words::generate()?.phrase())
+    }
+
     /// Writes a new keystore and gives back the phrase, for showing it once. Without `phrase` twelve new words are
     /// made; with one the wallet is restored from it. Takes as long as `cost` says; not for an async thread.
     ///

@@ -56,14 +56,15 @@ pub(crate) async fn transfers(context: &Context, solution: Option<String>, watch
 
 fn transfers_table(list: &[TransferView]) -> String {
     table(
-        &["#", "Solution", "Kind", "Function", "Amount", "Stage", "Transaction", "Gas", "Block", "When"],
+        &["#", "Solution", "Kind", "Function", "Sent", "Stage", "Transaction", "Gas", "Block", "When"],
         list.iter().map(|t| {
             [
                 t.id.to_string(),
                 t.solution.clone(),
                 t.kind.clone(),
-                t.function.clone(),
-                ether(&t.amount),
+                t.function.split('(').next().unwrap_or_default().to_owned(),
+                // A withdrawal sends nothing; what it brings is the layer 2's to say.
+                if t.amount == "0" { String::new() } else { ether(&t.amount) },
                 t.stage.clone(),
                 t.transaction.clone().unwrap_or_default(),
                 t.gas_used.map(|gas| gas.to_string()).unwrap_or_default(),

@@ -22,29 +22,37 @@ pub(crate) fn init(context: &Context, args: &Init) -> anyhow::Result<()> {
     if keystore.exists() {
         bail!("there is already a wallet in {}; use it, or name another home by --home", home.display());
     }
-    let phrase = args.phrase_file.as_deref().map(secrets::from_file).transpose()?;
+    let given = args.phrase_file.as_deref().map(secrets::from_file).transpose()?;
     let passphrase = secrets::new_passphrase(context.passphrase_file.as_deref())?;
     entresol_durable::create_private_dir(home)
         .with_context(|| format!("cannot make {}; choose another place by --home", home.display()))?;
-    let progress = Progress::new(context.out, "sealing the wallet");
-    let words = Vault::create(&keystore, phrase.as_ref(), &passphrase, KdfCost::default())?;
-    drop(progress);
-    let restored = phrase.is_some();
-    if context.out.is_json() {
-        // Shown once, also to programs; a restored phrase is theirs already.
-        let words = (!restored).then(|| words.expose_secret().to_owned());
-        return context.out.json(&json!({ "home": home, "restored": restored, "phrase": words }));
-    }
-    if restored {
-        context.out.line(format!("The wallet is restored in {}.", home.display()));
-    } else {
-        context.out.line(format!("A new wallet is in {}. Its words, shown this once:\n", home.display()));
+    let restored = given.is_some();
+    let words = match given {
+        Some(words) => words,
+        None => Vault::new_phrase()?,
+    };
+    // New words are shown before the wallet is written: no crash leaves a wallet whose words nobody has seen. A
+    // restored phrase is the user's already.
+    if !restored && !context.out.is_json() {
+        context.out.line("The words of your new wallet, shown this once:\n");
         context.out.line(format!("    {}\n", words.expose_secret()));
         context
             .out
             .line("Write them down in order and keep them away from computers: whoever has them has the wallet,");
         context.out.line("and without them a lost passphrase or disk loses it.");
     }
+    let report = json!({ "home": home, "restored": restored, "phrase": (!restored).then(|| words.expose_secret()) });
+    if !restored && context.out.is_json() {
+        context.out.json(&report)?;
+    }
+    let progress = Progress::new(context.out, "sealing the wallet");
+    Vault::create(&keystore, Some(&words), &passphrase, KdfCost::default())?;
+    drop(progress);
+    if context.out.is_json() {
+        return if restored { context.out.json(&report) } else { Ok(()) };
+    }
+    let what = if restored { "restored" } else { "sealed" };
+    context.out.line(format!("The wallet is {what} in {}.", home.display()));
     context.out.line("Next: `entresol daemon` in a terminal of its own.");
     Ok(())
 }

@@ -1,12 +1,14 @@
 //! Wrong inputs: a clear error that names the fix, and nothing changed.
 
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use entresol_durable::KILL_AT;
 use serde_json::{Value as Json, json};
 
 use crate::support::{Devnet, Running, Said, Wallet, copy_folder, entresol, until};
@@ -145,6 +147,31 @@ fn bad_words_restore_nothing() {
     // The first account of this phrase in every wallet of the world.
     let accounts = wallet.run(&["account", "list"]).json();
     assert_eq!(accounts[0]["address"], "0x9858EfFD232B4033E47d90003D41EC34EcaEda94");
+}
+
+#[test]
+fn new_words_are_shown_before_the_wallet_is_written() {
+    for moment in ["before", "after"] {
+        let wallet = Wallet::nowhere();
+        let mut init = wallet.command(&["init"]);
+        let killed = init.env(KILL_AT, format!("vault.keystore.write:{moment}")).output().expect("started");
+        assert_eq!(killed.status.signal(), Some(rustix::process::Signal::KILL.as_raw()), "{killed:?}");
+        assert_eq!(wallet.home().join("keystore.json").exists(), moment == "after");
+        let shown: Json = serde_json::from_slice(&killed.stdout).expect("the words");
+        let words = shown["phrase"].as_str().expect("shown").to_owned();
+        assert_eq!(words.split(' ').count(), 12);
+        if moment == "after" {
+            // They are this wallet's words: another wallet made from them has the same account.
+            let accounts = |wallet: &Wallet| {
+                let _daemon = wallet.daemon();
+                wallet.run(&["account", "list"]).json()[0]["address"].clone()
+            };
+            let twin = Wallet::nowhere();
+            let file = twin.secret("words", &words);
+            twin.run(&["init", "--restore", "--phrase-file", file.to_str().expect("text")]).json();
+            assert_eq!(accounts(&wallet), accounts(&twin));
+        }
+    }
 }
 
 #[test]
