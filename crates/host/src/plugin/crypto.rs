@@ -1,5 +1,5 @@
-//! Synchronous functions of the host that a script calls by `crypto.eth` and `crypto.getRandomValues`: hashing and
-//! curve operations are orders of magnitude slower in the sandbox.
+//! Synchronous functions of the host that a script calls by `crypto.eth`: hashing and curve
+//! operations are orders of magnitude slower in the sandbox.
 
 use crate::wire;
 use alloy::primitives::{Address, B256, Signature, keccak256};
@@ -9,8 +9,6 @@ use sha2::{Digest, Sha256};
 
 /// Most signatures in one `recoverBatch`.
 const MAX_BATCH: usize = 1024;
-/// Most random bytes in one call, as on the web.
-const MAX_RANDOM: usize = 65_536;
 
 /// The synchronous host functions of one plugin.
 #[derive(Debug, Default)]
@@ -18,9 +16,6 @@ pub(crate) struct Crypto;
 
 impl HostCalls for Crypto {
     fn call(&mut self, name: &str, payload: &[u8]) -> Result<Vec<u8>, String> {
-        if name == "random" {
-            return random(payload);
-        }
         let args: Vec<Json> = serde_json::from_slice(payload).map_err(|e| format!("{name}: {e}"))?;
         let answer = match name {
             "keccak256" => wire::bytes(keccak256(data(&args, 0)?).as_slice()),
@@ -50,17 +45,6 @@ impl HostCalls for Crypto {
         };
         serde_json::to_vec(&answer).map_err(|e| e.to_string())
     }
-}
-
-fn random(payload: &[u8]) -> Result<Vec<u8>, String> {
-    let count: usize = std::str::from_utf8(payload)
-        .ok()
-        .and_then(|text| text.trim().parse().ok())
-        .filter(|count| *count <= MAX_RANDOM)
-        .ok_or_else(|| format!("at most {MAX_RANDOM} random bytes at a time"))?;
-    let mut bytes = vec![0; count];
-    getrandom::fill(&mut bytes).map_err(|e| e.to_string())?;
-    Ok(bytes)
 }
 
 fn recover(args: &[Json]) -> Result<Address, String> {
