@@ -6,6 +6,7 @@
 use crate::error::{HostError, chain, code};
 use crate::messages::{ApprovalView, Decision, Row};
 use crate::plugin::Cause;
+use crate::policy::Ask;
 use crate::{Actor, Host, LONGEST_WAIT, Operation, locked, now};
 use alloy::primitives::B256;
 use entresol_layer1::{CallRequest, StoredTransaction, TransactionStatus};
@@ -47,6 +48,10 @@ pub(crate) struct Proposal {
     pub(crate) sentence: String,
     pub(crate) rows: Vec<Row>,
     pub(crate) warnings: Vec<String>,
+    /// What a policy would look at; without it no policy lets the request pass.
+    pub(crate) ask: Option<Ask>,
+    /// A rule of the wallet's own by which the request passes without asking (`role defend`).
+    pub(crate) passes: Option<&'static str>,
 }
 
 /// What was shown, as it is kept.
@@ -74,6 +79,11 @@ pub(crate) struct SignIntent {
 }
 
 impl Host {
+    /// Puts a request before the user, or lets it pass by the policies that cover every cause.
+    pub(crate) async fn submit(&self, proposal: Proposal) -> Result<ApprovalView, HostError> {
+        self.propose(proposal)
+    }
+
     /// Puts a request into the queue, durably. The same request key gives the same request.
     pub(crate) fn propose(&self, proposal: Proposal) -> Result<ApprovalView, HostError> {
         let requester = serde_json::to_value(&proposal.requester).map_err(|e| HostError::internal(e.to_string()))?;

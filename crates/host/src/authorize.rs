@@ -4,6 +4,7 @@
 //! wallet object only translate. What is not written here is refused.
 
 use crate::Host;
+use crate::callers::Caller;
 use crate::error::HostError;
 use crate::plugin::fetch::same_endpoint;
 use entresol_package::Permission;
@@ -26,6 +27,8 @@ pub enum Actor {
         /// Its solution, as the host started it; never what the script says.
         solution: i64,
     },
+    /// A website, a local app, or a solution that calls another.
+    Caller(Caller),
 }
 
 impl std::fmt::Display for Actor {
@@ -34,6 +37,7 @@ impl std::fmt::Display for Actor {
             Self::User { .. } => f.write_str("user"),
             Self::Page => f.write_str("page"),
             Self::Plugin { solution } => write!(f, "plugin {solution}"),
+            Self::Caller(caller) => f.write_str(&caller.key()),
         }
     }
 }
@@ -49,6 +53,22 @@ pub enum Operation {
     Decide,
     /// A plugin's use of one granted capability.
     Use(Capability),
+    /// A caller asks for a grant: it sees nothing by that.
+    Introduce,
+    /// A caller asks for an action.
+    Ask {
+        /// Of this solution.
+        solution: i64,
+        /// The action's name.
+        action: String,
+    },
+    /// A caller looks at published state.
+    See {
+        /// Of this solution.
+        solution: i64,
+        /// The state's name.
+        name: String,
+    },
 }
 
 /// A plugin's capability: each stands for a permission of the manifest that the user granted.
@@ -94,9 +114,8 @@ impl Host {
                 Err(HostError::unauthorized(format!("{resource}: this page only reads; use the terminal")))
             }
             (Actor::Plugin { solution }, Operation::Use(capability)) => self.granted(*solution, capability, resource),
-            (Actor::Plugin { .. }, _) | (Actor::User { .. }, Operation::Use(_)) => {
-                Err(HostError::unauthorized(format!("{resource} is not for {actor}")))
-            }
+            (Actor::Caller(_), Operation::Introduce) => Ok(()),
+            _ => Err(HostError::unauthorized(format!("{resource} is not for {actor}"))),
         }
     }
 

@@ -27,6 +27,7 @@ impl Host {
         let caller = actor.to_string();
         let cause = Cause {
             caller: caller.clone(),
+            key: Cause::USER.to_owned(),
             action: action.name.clone(),
             call_id: input.id.clone(),
             read_only: action.read_only,

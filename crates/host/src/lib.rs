@@ -16,6 +16,7 @@
 
 mod approvals;
 pub mod authorize;
+pub mod callers;
 mod calls;
 pub mod error;
 pub mod gateway;
@@ -23,12 +24,14 @@ pub mod interface;
 pub mod messages;
 mod networks;
 mod plugin;
+pub mod policy;
 mod solutions;
 mod text;
 mod wallet;
 mod wire;
 
 pub use authorize::{Actor, Capability, Operation};
+pub use callers::Caller;
 pub use error::HostError;
 pub use plugin::Cause;
 

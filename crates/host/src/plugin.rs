@@ -33,12 +33,20 @@ const MAILBOX: usize = 256;
 pub struct Cause {
     /// Who called, in words.
     pub caller: String,
-    /// Which action.
+    /// Who called, canonical: [`Caller::key`](crate::Caller::key), or [`USER`](Cause::USER).
+    #[serde(default)]
+    pub key: String,
+    /// Which action of this solution.
     pub action: String,
     /// The caller's idempotency id, if it gave one.
     pub call_id: Option<String>,
     /// The action is declared free of effects.
     pub read_only: bool,
+}
+
+impl Cause {
+    /// Key of the user's own calls: they are consent to the action, and no policy covers what follows from them.
+    pub const USER: &'static str = "user";
 }
 
 /// Everything an actor needs to start its script.

@@ -159,6 +159,8 @@ impl Host {
             sentence,
             rows,
             warnings,
+            ask: None,
+            passes: None,
         })
     }
 

@@ -383,6 +383,8 @@ impl Host {
             sentence,
             rows,
             warnings: Vec::new(),
+            ask: None,
+            passes: None,
         })
     }
 
@@ -428,6 +430,8 @@ impl Host {
             sentence: format!("Sign this with your own account for {}?", running.name),
             rows,
             warnings: Vec::new(),
+            ask: None,
+            passes: None,
         })
     }
 
