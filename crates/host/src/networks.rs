@@ -129,7 +129,9 @@ impl Host {
             let problem = match (&slot, &runtime) {
                 (_, Some(runtime)) => match &*runtime.network.health().borrow() {
                     entresol_layer1::Health::Connected => None,
-                    entresol_layer1::Health::Unreachable { reason } => Some(reason.clone()),
+                    entresol_layer1::Health::Unreachable { reason }
+                    | entresol_layer1::Health::Stale { reason, .. }
+                    | entresol_layer1::Health::Disagree { reason } => Some(reason.clone()),
                 },
                 (Some(slot), None) => Some(locked(&slot.problem).clone().unwrap_or_else(|| "connecting".to_owned())),
                 (None, None) => Some("not started".to_owned()),
@@ -150,6 +152,10 @@ impl Host {
         let mut config = NetworkConfig::new(&record.name, record.chain_id, urls);
         config.confirmations = record.confirmations;
         config.poll_interval = self.inner.config.poll_interval;
+        if DEVELOPMENT.contains(&record.chain_id) {
+            // Such a chain makes blocks on demand: standing still is no fault.
+            config.stale_after = Duration::MAX;
+        }
         config
     }
 
@@ -334,7 +340,7 @@ impl Host {
 /// The word for a transaction's status as a transfer's stage.
 pub(crate) fn stage(status: &TransactionStatus) -> &'static str {
     match status {
-        TransactionStatus::Stored | TransactionStatus::Broadcast => "sent",
+        TransactionStatus::Stored | TransactionStatus::Broadcast | TransactionStatus::Superseded => "sent",
         TransactionStatus::Included(inclusion) | TransactionStatus::Confirmed(inclusion) if !inclusion.success => {
             "failed"
         }
@@ -404,7 +410,7 @@ impl TransactionLog for Log {
     fn update(&self, hash: B256, status: &TransactionStatus) -> Result<(), TransactionLogError> {
         let state = match status {
             TransactionStatus::Stored => TransactionState::Stored,
-            TransactionStatus::Broadcast => TransactionState::Broadcast,
+            TransactionStatus::Broadcast | TransactionStatus::Superseded => TransactionState::Broadcast,
             TransactionStatus::Included(_) => TransactionState::Included,
             TransactionStatus::Confirmed(inclusion) if inclusion.success => TransactionState::Confirmed,
             TransactionStatus::Confirmed(_) | TransactionStatus::Failed { .. } => TransactionState::Failed,

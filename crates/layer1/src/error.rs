@@ -84,6 +84,14 @@ pub enum Layer1Error {
     /// No transaction with this hash is known here.
     #[error("no transaction {0} was sent from this wallet")]
     UnknownTransaction(alloy::primitives::B256),
+    /// A transaction cannot be replaced or cancelled.
+    #[error("transaction {hash} cannot be replaced: {reason}")]
+    NotReplaceable {
+        /// The transaction.
+        hash: alloy::primitives::B256,
+        /// Why.
+        reason: String,
+    },
     /// The network was closed while the call waited.
     #[error("the network was closed")]
     Closed,

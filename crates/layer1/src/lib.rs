@@ -16,19 +16,24 @@
 //! [`Layer1Error`]s.
 
 pub mod error;
+pub mod fees;
 mod jsonrpc;
 pub mod logs;
 pub mod network;
 pub mod nonce;
 mod revert;
+pub mod simulate;
 pub mod tracker;
 pub mod transactions;
 
 pub use alloy::consensus::TxEip1559;
-pub use alloy::primitives::{Address, B256, Bytes, U256};
+pub use alloy::primitives::{Address, B256, Bytes, I256, U256};
 pub use error::Layer1Error;
+pub use fees::{FeeSpeed, Fees};
 pub use logs::{Log, LogBatch, LogEvent, LogFollower, Position};
-pub use network::{CallRequest, Fees, Head, Health, Network, NetworkConfig, READ_METHODS, probe_chain_id};
+pub use network::{CallRequest, Head, Health, Network, NetworkConfig, READ_METHODS, probe_chain_id};
+pub use simulate::{Allowance, AllowanceChange, Effects, EtherChange, TokenChange, TokenChangeKind};
 pub use transactions::{
-    Inclusion, StoredTransaction, TransactionLog, TransactionLogError, TransactionStatus, Transactions,
+    Inclusion, OpenTransaction, StoredTransaction, Stuck, StuckReason, TransactionLog, TransactionLogError,
+    TransactionStatus, Transactions,
 };

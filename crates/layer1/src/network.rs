@@ -48,9 +48,6 @@ pub const READ_METHODS: &[&str] = &[
     "web3_clientVersion",
 ];
 
-/// The priority fee where the endpoint names none: 1 gwei, which every chain includes.
-const FALLBACK_PRIORITY_FEE: u128 = 1_000_000_000;
-
 /// What makes a network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NetworkConfig {
@@ -58,7 +55,7 @@ pub struct NetworkConfig {
     pub name: String,
     /// The chain id (EIP-155) that every endpoint must serve.
     pub chain_id: u64,
-    /// RPC URLs, http or https; the first that answers is used.
+    /// RPC URLs: http, https, ws or wss, mixed as they come; the first that answers is used.
     pub rpc_urls: Vec<Url>,
     /// Blocks until something counts as confirmed; 1 means: included in the head.
     pub confirmations: u64,
@@ -66,11 +63,17 @@ pub struct NetworkConfig {
     pub poll_interval: Duration,
     /// How many recent blocks are remembered, and so how deep a reorganisation can be told exactly.
     pub reorg_limit: u64,
+    /// How long the head may stand still. An endpoint that stands still while another moves is left; when all stand
+    /// still, the network is [`Health::Stale`]. [`Duration::MAX`] on chains that make blocks only on demand.
+    pub stale_after: Duration,
+    /// Every so many blocks the endpoints are compared, where there are several; see [`Health::Disagree`].
+    pub compare_every: u64,
 }
 
 impl NetworkConfig {
     /// A network with the usual settings: 12 confirmations, a look every 4 seconds, 64 blocks remembered (two epochs:
-    /// what Ethereum calls final).
+    /// what Ethereum calls final), 3 minutes of patience with a head that stands still (15 slots of Ethereum), and the
+    /// endpoints compared with every block.
     #[must_use]
     pub fn new(name: &str, chain_id: u64, rpc_urls: Vec<Url>) -> Self {
         Self {
@@ -80,6 +83,8 @@ impl NetworkConfig {
             confirmations: 12,
             poll_interval: Duration::from_secs(4),
             reorg_limit: 64,
+            stale_after: Duration::from_secs(180),
+            compare_every: 1,
         }
     }
 }
@@ -110,6 +115,19 @@ pub enum Health {
         /// The error of the last look, with what to do.
         reason: String,
     },
+    /// Endpoints answer, and none of them has a new block for longer than [`NetworkConfig::stale_after`]. The head, and
+    /// with it balances and confirmations, are old.
+    Stale {
+        /// When the head moved last, Unix seconds.
+        since: u64,
+        /// The same in words, with what to do.
+        reason: String,
+    },
+    /// The endpoints are on different chains: one of them lies or follows a fork. Nothing is confirmed while this lasts.
+    Disagree {
+        /// Which endpoint says what about which block, with what to do.
+        reason: String,
+    },
 }
 
 /// A call of a contract, or a transfer of value when `input` is empty.
@@ -130,17 +148,6 @@ impl CallRequest {
     fn to_json(&self) -> Value {
         json!({ "from": self.from, "to": self.to, "value": self.value, "data": self.input })
     }
-}
-
-/// EIP-1559 fees for a transaction sent now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Fees {
-    /// Base fee of the newest block, wei per gas.
-    pub base_fee: u128,
-    /// Two base fees plus the priority fee: six full blocks in a row cannot outgrow it.
-    pub max_fee_per_gas: u128,
-    /// What the block's builder gets, wei per gas.
-    pub max_priority_fee_per_gas: u128,
 }
 
 /// The chain id that `url` serves, whatever it is; for proposing a network.
@@ -245,6 +252,10 @@ impl Network {
         self.inner.rpc.request(method, params).await
     }
 
+    pub(crate) fn rpc(&self) -> &Rpc {
+        &self.inner.rpc
+    }
+
     /// As [`Network::request`], parsed.
     pub(crate) async fn get<T: serde::de::DeserializeOwned>(
         &self,
@@ -287,32 +298,9 @@ impl Network {
         let result: Result<U64, _> = self.get("eth_estimateGas", json!([call.to_json(), "latest"])).await;
         Ok(result.map_err(revert::recognise)?.to())
     }
-
-    /// EIP-1559 fees for a transaction sent now.
-    ///
-    /// # Errors
-    /// Those of [`Network::request`]; [`Layer1Error::BadAnswer`] on a chain without base fee.
-    pub async fn fees(&self) -> Result<Fees, Layer1Error> {
-        let block = latest(&self.inner.rpc).await?;
-        let base_fee = block.base_fee_per_gas.ok_or_else(|| Layer1Error::BadAnswer {
-            method: "eth_getBlockByNumber".to_owned(),
-            reason: "the chain has no base fee, so it does not know EIP-1559".to_owned(),
-        })?;
-        let priority = match self.get::<U256>("eth_maxPriorityFeePerGas", json!([])).await {
-            Ok(fee) => u128::try_from(fee).unwrap_or(u128::MAX),
-            // Optional on many endpoints.
-            Err(Layer1Error::Rpc { .. }) => FALLBACK_PRIORITY_FEE,
-            Err(error) => return Err(error),
-        };
-        Ok(Fees {
-            base_fee,
-            max_fee_per_gas: base_fee.saturating_mul(2).saturating_add(priority),
-            max_priority_fee_per_gas: priority,
-        })
-    }
 }
 
-async fn latest(rpc: &Rpc) -> Result<Block, Layer1Error> {
+pub(crate) async fn latest(rpc: &Rpc) -> Result<Block, Layer1Error> {
     rpc.get("eth_getBlockByNumber", json!(["latest", false])).await
 }
 
@@ -344,6 +332,8 @@ impl Poll {
                     match &now {
                         Health::Connected => tracing::info!("layer 1 answers again"),
                         Health::Unreachable { reason } => tracing::warn!(%reason, "layer 1 is away"),
+                        Health::Stale { reason, .. } => tracing::warn!(%reason, "layer 1 stands still"),
+                        Health::Disagree { reason } => tracing::error!(%reason, "layer 1 is of two minds"),
                     }
                     *health = now;
                 }

@@ -8,6 +8,7 @@
 //! log has it before any watcher sees it.
 
 mod follow;
+mod replace;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,9 +22,11 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::error::Layer1Error;
-use crate::network::{CallRequest, Fees, Network};
+use crate::network::{CallRequest, Network};
 use crate::nonce::NonceLedger;
 use follow::{Decision, Observation, Receipt, Refusal};
+
+pub use replace::{OpenTransaction, Stuck, StuckReason};
 
 /// An error of the [`TransactionLog`], whatever its storage is.
 pub type TransactionLogError = Box<dyn std::error::Error + Send + Sync>;
@@ -65,6 +68,8 @@ pub enum TransactionStatus {
     Stored,
     /// An endpoint has taken it.
     Broadcast,
+    /// A replacement with its nonce was sent; either of them may still be mined.
+    Superseded,
     /// In a block that is not confirmed yet.
     Included(Inclusion),
     /// In a block with the network's confirmations. Final for this wallet.
@@ -132,6 +137,18 @@ pub trait TransactionLog: Send + Sync {
     /// Whatever keeps it from being durable; the status is tried again with the next block.
     fn update(&self, hash: B256, status: &TransactionStatus) -> Result<(), TransactionLogError>;
 
+    /// Adds `new`, which replaces `old` at the same nonce, and notes `old` as [`TransactionStatus::Superseded`]: both
+    /// or nothing. `old` stays among the [open](TransactionLog::open) ones, because either may be mined.
+    ///
+    /// The default marks `old` first and then inserts: a crash in between leaves an `old` that is followed as before.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being durable; then nothing is broadcast.
+    fn replace(&self, old: B256, new: &StoredTransaction) -> Result<(), TransactionLogError> {
+        self.update(old, &TransactionStatus::Superseded)?;
+        self.insert(new)
+    }
+
     /// All transactions of a chain whose status is not final.
     ///
     /// # Errors
@@ -160,6 +177,7 @@ struct Shared {
 struct Followed {
     transaction: StoredTransaction,
     sender: watch::Sender<TransactionStatus>,
+    first_seen_block: u64,
 }
 
 /// A look at transactions that wait for a block happens with every head, and at the latest after so many polls: an
@@ -216,7 +234,7 @@ impl Transactions {
         let network = &self.shared.network;
         let gas = network.estimate_gas(call).await?;
         let gas_limit = gas.saturating_add(gas.saturating_mul(gas_margin_percent) / 100);
-        let fees = fit(network.fees().await?, gas_limit, ceiling)?;
+        let fees = network.fees().await?.within(gas_limit, ceiling)?;
         let nonce = self.shared.reserve_nonce(call.from).await?;
         Ok(TxEip1559 {
             chain_id: network.chain_id(),
@@ -257,22 +275,7 @@ impl Transactions {
             self.release(transaction.from, transaction.nonce);
             return Err(Layer1Error::TransactionLog(error));
         }
-        let (hash, receiver) = (transaction.hash, shared.adopt(transaction));
-        {
-            let _turn = shared.turn.lock().await;
-            // The following task may have been faster.
-            if *receiver.borrow() == TransactionStatus::Stored
-                && let Some(transaction) = shared.transaction(hash)
-            {
-                shared.broadcast(&transaction).await;
-            }
-        }
-        shared.wake.notify_one();
-        let status = receiver.borrow().clone();
-        match status {
-            TransactionStatus::Failed { reason } => Err(Layer1Error::Rejected { reason }),
-            _ => Ok(receiver),
-        }
+        shared.send(transaction).await
     }
 
     /// After a start: takes up every open transaction of the log, looks each up by its hash and broadcasts the same bytes
@@ -303,6 +306,26 @@ impl Transactions {
 }
 
 impl Shared {
+    /// Takes up a transaction that the log has, and broadcasts it.
+    async fn send(&self, transaction: StoredTransaction) -> Result<watch::Receiver<TransactionStatus>, Layer1Error> {
+        let (hash, receiver) = (transaction.hash, self.adopt(transaction));
+        {
+            let _turn = self.turn.lock().await;
+            // The following task may have been faster.
+            if *receiver.borrow() == TransactionStatus::Stored
+                && let Some(transaction) = self.transaction(hash)
+            {
+                self.broadcast(&transaction).await;
+            }
+        }
+        self.wake.notify_one();
+        let status = receiver.borrow().clone();
+        match status {
+            TransactionStatus::Failed { reason } => Err(Layer1Error::Rejected { reason }),
+            _ => Ok(receiver),
+        }
+    }
+
     /// The task: looks with every head, when woken, and while something waits.
     async fn run(self: Arc<Self>) {
         let mut head = self.network.head();
@@ -334,7 +357,7 @@ impl Shared {
             .values()
             .map(|one| match &*one.sender.borrow() {
                 TransactionStatus::Stored => Waiting::ForEndpoint,
-                TransactionStatus::Broadcast => Waiting::ForBlock,
+                TransactionStatus::Broadcast | TransactionStatus::Superseded => Waiting::ForBlock,
                 _ => Waiting::Nothing,
             })
             .max()
@@ -455,11 +478,45 @@ impl Shared {
 
     fn adopt(&self, transaction: StoredTransaction) -> watch::Receiver<TransactionStatus> {
         locked(&self.nonces).take(transaction.from, transaction.nonce);
+        let first_seen_block = self.network.head().borrow().number;
         let mut followed = locked(&self.followed);
-        let one = followed
-            .entry(transaction.hash)
-            .or_insert_with(|| Followed { sender: watch::Sender::new(transaction.status.clone()), transaction });
+        let one = followed.entry(transaction.hash).or_insert_with(|| Followed {
+            sender: watch::Sender::new(transaction.status.clone()),
+            transaction,
+            first_seen_block,
+        });
         one.sender.subscribe()
+    }
+
+    fn supersede(&self, hash: B256) {
+        if let Some(one) = locked(&self.followed).get(&hash) {
+            one.sender.send_replace(TransactionStatus::Superseded);
+        }
+    }
+
+    /// The transactions with the sender and nonce of `transaction`, itself among them.
+    fn siblings(&self, transaction: &StoredTransaction) -> Vec<(StoredTransaction, TransactionStatus)> {
+        let key = (transaction.from, transaction.nonce);
+        let followed = locked(&self.followed);
+        let same = followed.values().filter(|one| (one.transaction.from, one.transaction.nonce) == key);
+        same.map(|one| (one.transaction.clone(), one.sender.borrow().clone())).collect()
+    }
+
+    fn open(&self) -> Vec<OpenTransaction> {
+        let followed = locked(&self.followed);
+        let mut open: Vec<OpenTransaction> = followed
+            .values()
+            .map(|one| OpenTransaction {
+                hash: one.transaction.hash,
+                from: one.transaction.from,
+                nonce: one.transaction.nonce,
+                first_seen_block: one.first_seen_block,
+                status: one.sender.borrow().clone(),
+            })
+            .filter(|one| !one.status.is_final())
+            .collect();
+        open.sort_by_key(|one| (one.from, one.nonce));
+        open
     }
 
     fn transaction(&self, hash: B256) -> Option<StoredTransaction> {
@@ -503,21 +560,6 @@ fn is_temporary(code: i64) -> bool {
 /// A poisoned lock means that another thread panicked between two plain assignments; the data are whole.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Lowers the fees so that gas × maximal fee stays below the ceiling, as long as the base fee of now is still paid.
-fn fit(fees: Fees, gas_limit: u64, ceiling: U256) -> Result<Fees, Layer1Error> {
-    let gas = U256::from(gas_limit);
-    if gas.saturating_mul(U256::from(fees.max_fee_per_gas)) <= ceiling {
-        return Ok(fees);
-    }
-    let affordable = ceiling.checked_div(gas).unwrap_or(U256::MAX);
-    let max_fee_per_gas = u128::try_from(affordable).unwrap_or(u128::MAX);
-    if max_fee_per_gas < fees.base_fee {
-        return Err(Layer1Error::FeeAboveCeiling { needed: gas.saturating_mul(U256::from(fees.base_fee)), ceiling });
-    }
-    let max_priority_fee_per_gas = fees.max_priority_fee_per_gas.min(max_fee_per_gas);
-    Ok(Fees { max_fee_per_gas, max_priority_fee_per_gas, ..fees })
 }
 
 /// Hash, chain id and nonce must be those of the signed bytes: the log is searched by them.

@@ -1,29 +1,5 @@
 use super::*;
 
-fn fees() -> Fees {
-    Fees { base_fee: 100, max_fee_per_gas: 210, max_priority_fee_per_gas: 10 }
-}
-
-#[test]
-fn fees_below_the_ceiling_stay() {
-    assert_eq!(fit(fees(), 1_000, U256::from(210_000)).expect("fits"), fees());
-}
-
-#[test]
-fn fees_are_lowered_to_the_ceiling() {
-    let fitted = fit(fees(), 1_000, U256::from(150_000)).expect("fits");
-    assert_eq!((fitted.max_fee_per_gas, fitted.max_priority_fee_per_gas), (150, 10));
-    let fitted = fit(Fees { base_fee: 1, ..fees() }, 1_000, U256::from(5_000)).expect("fits");
-    assert_eq!((fitted.max_fee_per_gas, fitted.max_priority_fee_per_gas), (5, 5), "the priority fee is part of it");
-}
-
-#[test]
-fn a_ceiling_below_the_base_fee_is_refused_with_both_numbers() {
-    let error = fit(fees(), 1_000, U256::from(99_999)).expect_err("too low");
-    let text = error.to_string();
-    assert!(text.contains("100000 wei") && text.contains("99999 wei"), "{text}");
-}
-
 #[test]
 fn bytes_that_are_no_transaction_are_refused_before_anything_is_stored() {
     let transaction = StoredTransaction {
