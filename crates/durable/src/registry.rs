@@ -34,6 +34,51 @@ pub struct WritePoint {
     pub what: &'static str,
 }
 
+/// The write points that `entresol demo` comes by. All others are reached by the scripted day of use.
+pub(crate) const DEMO: &[&str] = &[
+    "vault.keystore.write",
+    "store.schema.migrate",
+    "store.network.put",
+    "store.meta.put",
+    "store.solution.install",
+    "store.solution.status",
+    "store.grant.set",
+    "store.account.hand_out",
+    "store.approval.create",
+    "store.approval.decide",
+    "store.approval.finish",
+    "store.transaction.insert",
+    "store.transaction.update",
+    "store.transfer.create",
+    "store.transfer.update",
+    "store.kv.write",
+    "store.layer2_state.put",
+    "store.cursor.put",
+    "store.call.begin",
+    "store.call.finish",
+    "store.journal.intent",
+    "store.journal.outcome",
+    "layer1.transaction.broadcast",
+    "sandbox.cache.write",
+    "package.tarball.write",
+    "package.anvil.write",
+    "node.schema.write",
+    "node.identity.write",
+    "node.messages.append",
+    "node.layer1.apply",
+    "node.transaction.store",
+    "node.transaction.broadcast",
+    "node.transaction.update",
+];
+
+impl WritePoint {
+    /// True when `entresol demo` reaches it. What the demo does not reach, the scripted day of use must.
+    #[must_use]
+    pub fn in_demo(&self) -> bool {
+        DEMO.contains(&self.name)
+    }
+}
+
 const fn point(name: &'static str, process: Process, what: &'static str) -> WritePoint {
     WritePoint { name, process, what }
 }
@@ -59,6 +104,20 @@ pub const REGISTRY: &[WritePoint] = &[
     point("store.transfer.update", Process::Daemon, "the stage of a transfer"),
     point("store.kv.write", Process::Daemon, "a plugin's own database"),
     point("store.layer2_state.put", Process::Daemon, "the state that a plugin published"),
+    point("store.approval.pass", Process::Daemon, "a request that policies let pass, and what they reserved for it"),
+    point("store.transaction.replace", Process::Daemon, "a signed replacement, before it is broadcast"),
+    point("store.caller_grant.put", Process::Daemon, "what a caller may ask of a solution"),
+    point("store.caller_grant.revoke", Process::Daemon, "that a caller may ask no more"),
+    point("store.policy.put", Process::Daemon, "what a caller may do without asking"),
+    point("store.policy.state", Process::Daemon, "a policy paused, active again or revoked"),
+    point("store.reservation.reserve", Process::Daemon, "what a policy lets pass, before its effect"),
+    point("store.reservation.settle", Process::Daemon, "that the effect of a reservation happened"),
+    point("store.reservation.release", Process::Daemon, "that the effect of a reservation did not happen"),
+    point("store.job.put", Process::Daemon, "a wake-up that a plugin asked for"),
+    point("store.job.delete", Process::Daemon, "that a wake-up was delivered or taken back"),
+    point("store.notice.add", Process::Daemon, "what a plugin told the user"),
+    point("store.notice.read", Process::Daemon, "that the user has seen a notice"),
+    point("store.snapshot.write", Process::Daemon, "a copy of the database for a backup"),
     point("store.cursor.put", Process::Daemon, "how far a solution has read the chain's events"),
     point("store.call.begin", Process::Daemon, "that a caller's action has started"),
     point("store.call.finish", Process::Daemon, "the result of a caller's action"),

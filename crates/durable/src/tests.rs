@@ -10,6 +10,12 @@ fn names_are_unique_and_well_formed() {
 }
 
 #[test]
+fn what_the_demo_reaches_is_registered() {
+    let reached = REGISTRY.iter().filter(|point| point.in_demo()).count();
+    assert_eq!(reached, registry::DEMO.len(), "a write point has another name now, or stands twice in the list");
+}
+
+#[test]
 fn a_write_point_gives_the_value_of_its_body() {
     assert_eq!(write_point!("vault.keystore.write", 3 + 4), 7);
 }

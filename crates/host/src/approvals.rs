@@ -149,7 +149,8 @@ impl Host {
         let id = key(decision.id)?;
         let verdict =
             if decision.approve { entresol_store::Decision::Approve } else { entresol_store::Decision::Reject };
-        let approval = self.store().decide_approval(id, &decision.digest, verdict, &actor.to_string(), now())?;
+        let approval =
+            self.store().decide_approval(id, &decision.digest, verdict, &Json::Null, &actor.to_string(), now())?;
         self.changed();
         if decision.approve {
             self.execute(approval.clone());
@@ -334,6 +335,7 @@ impl Host {
                 asset: "ETH".into(),
                 stage: "sent".into(),
                 stages: json!(["sent", "included", "confirmed"]),
+                plugin: false,
                 approval_id: Some(approval.id),
                 tx_hash: Some(hash.to_string()),
                 detail: json!({ "function": call.function }),

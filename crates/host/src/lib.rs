@@ -36,7 +36,7 @@ pub use error::HostError;
 pub use plugin::Cause;
 
 use entresol_sandbox::Engine;
-use entresol_store::{JournalIntent, Store};
+use entresol_store::{JournalFilter, JournalIntent, Store};
 use entresol_vault::{Account, Vault};
 use messages::{AccountView, ActivityView, Status};
 use networks::Networks;
@@ -251,7 +251,11 @@ impl Host {
     ) -> Result<Vec<ActivityView>, HostError> {
         self.authorize(actor, &Operation::Read, "activity")?;
         let solution = solution.map(|name| self.find(name)).transpose()?.map(|row| row.id);
-        let rows = self.store().journal(limit.min(10_000), solution)?;
+        let rows = self.store().journal(&JournalFilter {
+            limit: Some(limit.min(10_000)),
+            solution,
+            ..JournalFilter::default()
+        })?;
         Ok(rows
             .into_iter()
             .map(|row| ActivityView {

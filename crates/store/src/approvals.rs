@@ -4,6 +4,8 @@
 //! pending ──decide──▶ approved ──finish──▶ done | failed
 //!    └──────────────▶ rejected | expired
 //! ```
+//!
+//! What a policy lets pass is stored as approved at once, together with its reservations.
 
 use entresol_durable::write_point;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction};
@@ -11,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::database::{Store, begin};
+use crate::reservations::{self, NewReservation, ReservationView};
 use crate::row::text_enum;
 use crate::{SolutionId, StoreError, row};
 
@@ -79,6 +82,9 @@ pub struct Approval {
     pub request: NewApproval,
     /// How far it has come.
     pub state: ApprovalState,
+    /// What the decider narrowed, such as permissions refused one by one; the host's data, null when nothing.
+    #[serde(default)]
+    pub choice: Value,
     /// Who decided.
     pub decided_by: Option<String>,
     /// Unix milliseconds.
@@ -123,6 +129,7 @@ fn read(r: &Row<'_>) -> rusqlite::Result<Approval> {
             expires_at: r.get("expires_at")?,
         },
         state: r.get("state")?,
+        choice: row::json(r, "choice")?,
         decided_by: r.get("decided_by")?,
         decided_at: r.get("decided_at")?,
         outcome: row::optional_json(r, "outcome")?,
@@ -133,6 +140,38 @@ fn get(connection: &Connection, id: u64) -> Result<Approval, StoreError> {
     let mut statement = connection.prepare_cached("SELECT * FROM approvals WHERE id = ?1")?;
     let found = statement.query_row([id], read).optional()?;
     found.ok_or_else(|| StoreError::NotFound { what: "approval", id: id.to_string() })
+}
+
+fn by_request_key(connection: &Connection, key: Option<&str>) -> rusqlite::Result<Option<Approval>> {
+    // A comparison with NULL is never true: a request without a key is a new one.
+    let mut statement = connection.prepare_cached("SELECT * FROM approvals WHERE request_key = ?1")?;
+    statement.query_row([key], read).optional()
+}
+
+/// Stores a request: pending, or approved by somebody at some time.
+fn insert(tx: &Transaction<'_>, new: &NewApproval, decided: Option<(&str, u64)>) -> Result<Approval, StoreError> {
+    let state = if decided.is_some() { ApprovalState::Approved } else { ApprovalState::Pending };
+    tx.execute(
+        "INSERT INTO approvals (kind, requester, request_key, solution, cause, intent, digest, shown, state,
+            decided_by, decided_at, created_at, expires_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+        rusqlite::params![
+            new.kind,
+            row::to_json(&new.requester)?,
+            new.request_key,
+            new.solution,
+            row::to_json(&new.cause)?,
+            row::to_json(&new.intent)?,
+            new.digest,
+            row::to_json(&new.shown)?,
+            state,
+            decided.map(|(by, _)| by),
+            decided.map(|(_, at)| at),
+            new.created_at,
+            new.expires_at
+        ],
+    )?;
+    get(tx, row::last_id(tx))
 }
 
 /// Ends an approved request inside a transaction of the caller's.
@@ -163,40 +202,44 @@ impl Store {
     pub fn create_approval(&self, new: &NewApproval) -> Result<Approval, StoreError> {
         let mut connection = self.connection();
         let tx = begin(&mut connection)?;
-        if let Some(key) = &new.request_key {
-            let known = tx
-                .prepare_cached("SELECT * FROM approvals WHERE request_key = ?1")?
-                .query_row([key], read)
-                .optional()?;
-            if let Some(known) = known {
-                return Ok(known);
-            }
+        if let Some(known) = by_request_key(&tx, new.request_key.as_deref())? {
+            return Ok(known);
         }
-        tx.execute(
-            "INSERT INTO approvals
-                (kind, requester, request_key, solution, cause, intent, digest, shown, state, created_at, expires_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-            rusqlite::params![
-                new.kind,
-                row::to_json(&new.requester)?,
-                new.request_key,
-                new.solution,
-                row::to_json(&new.cause)?,
-                row::to_json(&new.intent)?,
-                new.digest,
-                row::to_json(&new.shown)?,
-                ApprovalState::Pending,
-                new.created_at,
-                new.expires_at
-            ],
-        )?;
-        let id = u64::try_from(tx.last_insert_rowid()).unwrap_or_default();
-        let approval = get(&tx, id)?;
+        let approval = insert(&tx, new, None)?;
         write_point!("store.approval.create", tx.commit())?;
         Ok(approval)
     }
 
-    /// Decides a pending request. `digest` is that of the intent the decider saw.
+    /// Stores a request that needs no answer, in state `approved`: policies let it pass, and what they reserve for it is
+    /// written in the same transaction, with the subject `approval:ID` whatever stands in `reserve`. Without
+    /// reservations it is what the wallet passes by rule. Then as [`create_approval`](Self::create_approval): a
+    /// `request_key` that is known already gives the first request, in whatever state it is.
+    ///
+    /// # Errors
+    /// As [`reserve`](Self::reserve). Nothing is stored then.
+    pub fn create_decided_approval(
+        &self,
+        new: &NewApproval,
+        decided_by: &str,
+        reserve: &[NewReservation],
+        check: impl FnOnce(&ReservationView<'_>) -> Result<(), String>,
+        now: u64,
+    ) -> Result<Approval, StoreError> {
+        let mut connection = self.connection();
+        let tx = begin(&mut connection)?;
+        if let Some(known) = by_request_key(&tx, new.request_key.as_deref())? {
+            return Ok(known);
+        }
+        let approval = insert(&tx, new, Some((decided_by, now)))?;
+        let subject = format!("approval:{}", approval.id);
+        let own: Vec<_> =
+            reserve.iter().map(|one| NewReservation { subject: subject.clone(), ..one.clone() }).collect();
+        reservations::reserve(&tx, &own, check, now)?;
+        write_point!("store.approval.pass", tx.commit())?;
+        Ok(approval)
+    }
+
+    /// Decides a pending request. `digest` is that of the intent the decider saw, `choice` what the decider narrowed.
     ///
     /// # Errors
     /// [`NotPending`](StoreError::NotPending), [`DigestMismatch`](StoreError::DigestMismatch),
@@ -207,6 +250,7 @@ impl Store {
         id: u64,
         digest: &str,
         decision: Decision,
+        choice: &Value,
         decided_by: &str,
         now: u64,
     ) -> Result<Approval, StoreError> {
@@ -226,8 +270,8 @@ impl Store {
             Decision::Expire => ApprovalState::Expired,
         };
         tx.execute(
-            "UPDATE approvals SET state = ?2, decided_by = ?3, decided_at = ?4 WHERE id = ?1",
-            (id, state, decided_by, now),
+            "UPDATE approvals SET state = ?2, choice = ?3, decided_by = ?4, decided_at = ?5 WHERE id = ?1",
+            (id, state, row::to_json(choice)?, decided_by, now),
         )?;
         let approval = get(&tx, id)?;
         write_point!("store.approval.decide", tx.commit())?;
@@ -241,7 +285,7 @@ impl Store {
     pub fn expire_approvals(&self, now: u64) -> Result<Vec<Approval>, StoreError> {
         let pending = self.approvals(ApprovalFilter { state: Some(ApprovalState::Pending), ..Default::default() })?;
         let late = pending.into_iter().filter(|approval| now >= approval.expires_at);
-        late.map(|approval| self.decide_approval(approval.id, &approval.digest, Decision::Expire, "time", now))
+        late.map(|late| self.decide_approval(late.id, &late.digest, Decision::Expire, &Value::Null, "time", now))
             .collect()
     }
 
@@ -280,9 +324,7 @@ impl Store {
     /// # Errors
     /// Any error of the database.
     pub fn approval_by_request_key(&self, key: &str) -> Result<Option<Approval>, StoreError> {
-        let connection = self.connection();
-        let mut statement = connection.prepare_cached("SELECT * FROM approvals WHERE request_key = ?1")?;
-        Ok(statement.query_row([key], read).optional()?)
+        Ok(by_request_key(&self.connection(), Some(key))?)
     }
 
     /// Approvals, oldest first; with a limit the newest ones.

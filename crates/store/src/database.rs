@@ -70,7 +70,7 @@ pub(crate) fn begin(connection: &mut Connection) -> rusqlite::Result<Transaction
 
 /// SQLite gives the files beside the database the database's own mode, so it is enough to be first.
 #[allow(clippy::disallowed_methods, reason = "an empty file, as SQLite would create it: nothing to be torn or lost")]
-fn make_private(path: &Path) -> std::io::Result<()> {
+pub(crate) fn make_private(path: &Path) -> std::io::Result<()> {
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
     if file.metadata()?.permissions().mode() & 0o077 != 0 {
         file.set_permissions(Permissions::from_mode(0o600))?;

@@ -39,6 +39,14 @@ pub enum StoreError {
         #[source]
         source: std::io::Error,
     },
+    /// Pages of the file are not what was written.
+    #[error(
+        "the database is damaged ({finding}); stop the daemon and restore the wallet from a backup (`entresol restore`)"
+    )]
+    Damaged {
+        /// What SQLite found.
+        finding: String,
+    },
     /// No space is left.
     #[error("the disk is full; nothing was changed, make room and try again")]
     DiskFull,
@@ -125,6 +133,46 @@ pub enum StoreError {
         /// The key.
         key: String,
     },
+    /// A policy that was revoked never holds again.
+    #[error("policy {id} is revoked, which is final; make a new policy")]
+    PolicyRevoked {
+        /// The policy.
+        id: u64,
+    },
+    /// The policy is paused, revoked or expired.
+    #[error("policy {id} does not hold any more; ask the user, or make a new policy")]
+    PolicyInactive {
+        /// The policy.
+        id: u64,
+    },
+    /// The check of a reservation refused it.
+    #[error("no policy covers this: {reason}")]
+    PolicyRefused {
+        /// Why, in the words of the check.
+        reason: String,
+    },
+    /// What was reserved for this subject was given back.
+    #[error("what was reserved for {subject:?} was given back; use a fresh subject for each effect")]
+    ReservationReleased {
+        /// The subject.
+        subject: String,
+    },
+    /// An amount is no decimal number of at most 78 digits.
+    #[error("{amount:?} is not an amount: decimal digits, at most 78")]
+    BadAmount {
+        /// What was given.
+        amount: String,
+    },
+    /// A replacement must take the place of an open transaction: same chain, sender and nonce.
+    #[error("transaction {new} cannot take the place of {old}: {reason}")]
+    NotAReplacement {
+        /// The transaction to be replaced.
+        old: String,
+        /// The replacement.
+        new: String,
+        /// Why.
+        reason: &'static str,
+    },
     /// A caller used one idempotency id for two different calls.
     #[error("call id {call_id:?} was used for another call; use a fresh id for each call")]
     CallIdReused {
@@ -143,6 +191,9 @@ impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
             Some(rusqlite::ErrorCode::DiskFull) => Self::DiskFull,
+            Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => {
+                Self::Damaged { finding: error.to_string() }
+            }
             _ => Self::Database(error),
         }
     }

@@ -42,6 +42,25 @@ pub struct JournalEntry {
     pub result: Option<Value>,
 }
 
+/// Which rows to list; the default is all.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JournalFilter {
+    /// The newest so many.
+    pub limit: Option<u32>,
+    /// Only this solution.
+    pub solution: Option<SolutionId>,
+    /// Only this actor.
+    pub actor: Option<String>,
+    /// Only this action.
+    pub action: Option<String>,
+    /// Only what started at or after this time, unix milliseconds.
+    pub since: Option<u64>,
+    /// Only what started before this time, unix milliseconds.
+    pub until: Option<u64>,
+    /// Only rows older than this one: the next page.
+    pub before_id: Option<u64>,
+}
+
 /// How often a cheap call was made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counter {
@@ -124,15 +143,22 @@ impl Store {
         Ok(())
     }
 
-    /// The newest rows, newest first, of one solution or of all.
+    /// Rows, newest first.
     ///
     /// # Errors
     /// Any error of the database.
-    pub fn journal(&self, limit: u32, solution: Option<SolutionId>) -> Result<Vec<JournalEntry>, StoreError> {
+    pub fn journal(&self, filter: &JournalFilter) -> Result<Vec<JournalEntry>, StoreError> {
         let connection = self.connection();
-        let mut statement = connection
-            .prepare_cached("SELECT * FROM journal WHERE ?1 IS NULL OR solution = ?1 ORDER BY id DESC LIMIT ?2")?;
-        Ok(statement.query_map((solution, limit), read)?.collect::<Result<_, _>>()?)
+        let mut statement = connection.prepare_cached(
+            "SELECT * FROM journal
+             WHERE (?1 IS NULL OR solution = ?1) AND (?2 IS NULL OR actor = ?2) AND (?3 IS NULL OR action = ?3)
+                AND (?4 IS NULL OR started_at >= ?4) AND (?5 IS NULL OR started_at < ?5) AND (?6 IS NULL OR id < ?6)
+             ORDER BY id DESC LIMIT ?7",
+        )?;
+        let JournalFilter { limit, solution, actor, action, since, until, before_id } = filter;
+        let limit = limit.map_or(-1, i64::from);
+        let rows = statement.query_map((solution, actor, action, since, until, before_id, limit), read)?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// Counts `n` cheap calls, in memory: they become durable with the next [`journal_outcome`](Self::journal_outcome),

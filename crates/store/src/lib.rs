@@ -12,7 +12,9 @@
 //! `0x` hex, times are unix milliseconds, numbers are at most 2⁶³ − 1 (SQLite's integers).
 
 mod accounts;
+mod amount;
 mod approvals;
+mod callers;
 mod calls;
 mod database;
 mod error;
@@ -21,19 +23,29 @@ mod kv;
 mod layer2;
 mod meta;
 mod networks;
+mod notices;
+mod policies;
+mod reservations;
 mod row;
+mod schedule;
 mod schema;
 mod solutions;
 mod transactions;
 mod transfers;
+mod upkeep;
 
 pub use approvals::{Approval, ApprovalFilter, ApprovalState, Decision, NewApproval};
+pub use callers::{CallerGrant, CallerGrantFilter};
 pub use calls::{CALL_RESULT_KEPT_MS, CallState, NewCall};
 pub use database::Store;
 pub use error::StoreError;
-pub use journal::{Counter, JournalEntry, JournalIntent};
+pub use journal::{Counter, JournalEntry, JournalFilter, JournalIntent};
 pub use kv::{KvEntry, KvOp};
 pub use networks::Network;
+pub use notices::{NOTICES_KEPT, Notice};
+pub use policies::{Policy, PolicyFilter, PolicyState};
+pub use reservations::{NewReservation, Reservation, ReservationState, ReservationView, WindowSum};
+pub use schedule::Job;
 pub use solutions::{Grant, NewSolution, Solution, SolutionStatus};
 pub use transactions::{Transaction, TransactionState, TransactionUpdate};
 pub use transfers::{NewTransfer, Transfer, TransferFilter, TransferKind, TransferUpdate};

@@ -23,6 +23,11 @@ fn parse<T: DeserializeOwned>(row: &Row<'_>, column: &str, text: &str) -> rusqli
     })
 }
 
+/// The id of the row that was inserted last.
+pub(crate) fn last_id(connection: &rusqlite::Connection) -> u64 {
+    u64::try_from(connection.last_insert_rowid()).unwrap_or_default()
+}
+
 /// A value as the text of a JSON column.
 pub(crate) fn to_json<T: Serialize + ?Sized>(value: &T) -> rusqlite::Result<String> {
     serde_json::to_string(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))

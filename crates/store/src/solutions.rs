@@ -1,7 +1,7 @@
 //! Installed solutions and what was granted to them.
 
 use entresol_durable::write_point;
-use rusqlite::{OptionalExtension, Row, Transaction};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -166,6 +166,14 @@ fn refuse_taken(tx: &Transaction<'_>, new: &NewSolution) -> Result<(), StoreErro
         return Err(StoreError::NotFound { what: "network", id: new.network.clone() });
     }
     Ok(())
+}
+
+/// Refuses a solution that was never installed, in words rather than as a broken reference.
+pub(crate) fn require(connection: &Connection, id: SolutionId) -> Result<(), StoreError> {
+    if connection.prepare_cached("SELECT 1 FROM solutions WHERE id = ?1")?.exists([id])? {
+        return Ok(());
+    }
+    Err(StoreError::NotFound { what: "solution", id: id.to_string() })
 }
 
 impl Store {

@@ -19,6 +19,8 @@ text_enum! {
         Included = "included",
         /// In a block under enough others.
         Confirmed = "confirmed",
+        /// Another transaction of the same nonce was signed in its place; still followed, as either may be included.
+        Superseded = "superseded",
         /// Can never be included, or was confirmed as reverted.
         Failed = "failed",
         /// Another transaction took its nonce.
@@ -30,7 +32,7 @@ impl TransactionState {
     /// True while the chain still has to say something about it.
     #[must_use]
     pub const fn is_open(self) -> bool {
-        matches!(self, Self::Stored | Self::Broadcast | Self::Included)
+        matches!(self, Self::Stored | Self::Broadcast | Self::Included | Self::Superseded)
     }
 }
 
@@ -47,7 +49,7 @@ pub struct Transaction {
     pub nonce: u64,
     /// The signed bytes (EIP-2718), `0x` hex.
     pub raw: String,
-    /// The approval whose effect it is; each has one transaction that is not replaced.
+    /// The approval whose effect it is; each has one transaction that is not replaced, and those that replace it.
     pub approval_id: Option<u64>,
     /// The solution it serves.
     pub solution: Option<SolutionId>,
@@ -137,8 +139,11 @@ fn get(connection: &Connection, hash: &str) -> rusqlite::Result<Option<Transacti
 }
 
 fn by_approval(connection: &Connection, approval_id: u64) -> rusqlite::Result<Option<Transaction>> {
-    let mut statement =
-        connection.prepare_cached("SELECT * FROM transactions WHERE approval_id = ?1 AND state <> 'replaced'")?;
+    // Of those with one nonce, the one that the chain included; else the one that was signed last.
+    let mut statement = connection.prepare_cached(
+        "SELECT * FROM transactions WHERE approval_id = ?1 AND state <> 'replaced'
+         ORDER BY success IS NOT NULL DESC, state IN ('superseded', 'failed'), created_at DESC LIMIT 1",
+    )?;
     statement.query_row([approval_id], read).optional()
 }
 
@@ -153,12 +158,41 @@ fn refuse_taken(connection: &Connection, new: &Transaction) -> Result<(), StoreE
         && connection
             .prepare_cached(
                 "SELECT 1 FROM transactions WHERE chain_id = ?1 AND sender = ?2 AND nonce = ?3
-                    AND state IN ('stored', 'broadcast', 'included')",
+                    AND state IN ('stored', 'broadcast', 'included', 'superseded')",
             )?
             .exists((new.chain_id, &new.from, new.nonce))?;
     if nonce_taken {
         return Err(StoreError::NonceTaken { chain_id: new.chain_id, from: new.from.clone(), nonce: new.nonce });
     }
+    Ok(())
+}
+
+fn insert(tx: &rusqlite::Transaction<'_>, new: &Transaction, replaces: Option<&str>) -> rusqlite::Result<()> {
+    tx.execute(
+        "INSERT INTO transactions (hash, chain_id, sender, nonce, raw, approval_id, solution, purpose, state,
+            block_number, block_hash, success, gas_used, effective_gas_price, failure, created_at, updated_at, replaces)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+        rusqlite::params![
+            new.hash,
+            new.chain_id,
+            new.from,
+            new.nonce,
+            new.raw,
+            new.approval_id,
+            new.solution,
+            new.purpose,
+            new.state,
+            new.block_number,
+            new.block_hash,
+            new.success,
+            new.gas_used,
+            new.effective_gas_price,
+            new.failure,
+            new.created_at,
+            new.updated_at,
+            replaces
+        ],
+    )?;
     Ok(())
 }
 
@@ -175,31 +209,49 @@ impl Store {
             return Ok(());
         }
         refuse_taken(&tx, new)?;
-        tx.execute(
-            "INSERT INTO transactions (hash, chain_id, sender, nonce, raw, approval_id, solution, purpose, state,
-                block_number, block_hash, success, gas_used, effective_gas_price, failure, created_at, updated_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
-            rusqlite::params![
-                new.hash,
-                new.chain_id,
-                new.from,
-                new.nonce,
-                new.raw,
-                new.approval_id,
-                new.solution,
-                new.purpose,
-                new.state,
-                new.block_number,
-                new.block_hash,
-                new.success,
-                new.gas_used,
-                new.effective_gas_price,
-                new.failure,
-                new.created_at,
-                new.updated_at
-            ],
-        )?;
+        insert(&tx, new, None)?;
         write_point!("store.transaction.insert", tx.commit())?;
+        Ok(())
+    }
+
+    /// Stores a signed transaction in the place of an open one with the same chain, sender and nonce; call it before the
+    /// broadcast. The old one becomes [`Superseded`](TransactionState::Superseded) and is followed further: the chain
+    /// includes at most one of the two, and until then nobody knows which. Without an approval of its own (a cancel has
+    /// one) the new one has that of the old one. A hash that is stored already is left as it is.
+    ///
+    /// # Errors
+    /// [`NotAReplacement`](StoreError::NotAReplacement), [`NotFound`](StoreError::NotFound) for the old one,
+    /// [`ApprovalUsed`](StoreError::ApprovalUsed) when an approval of its own has its transaction.
+    pub fn replace_transaction(&self, old: &str, new: &Transaction) -> Result<(), StoreError> {
+        let mut connection = self.connection();
+        let tx = begin(&mut connection)?;
+        if get(&tx, &new.hash)?.is_some() {
+            return Ok(());
+        }
+        let Some(known) = get(&tx, old)? else {
+            return Err(StoreError::NotFound { what: "transaction", id: old.to_owned() });
+        };
+        let refuse = |reason| Err(StoreError::NotAReplacement { old: old.to_owned(), new: new.hash.clone(), reason });
+        if (known.chain_id, &known.from, known.nonce) != (new.chain_id, &new.from, new.nonce) {
+            return refuse("chain, sender and nonce must be the same");
+        }
+        if !known.state.is_open() || known.state == TransactionState::Included {
+            return refuse("it is in a block or can never be in one");
+        }
+        if let Some(approval_id) = new.approval_id
+            && new.approval_id != known.approval_id
+            && let Some(other) = by_approval(&tx, approval_id)?
+        {
+            return Err(StoreError::ApprovalUsed { approval_id, hash: other.hash });
+        }
+        tx.execute(
+            "UPDATE transactions SET state = 'superseded', updated_at = ?4
+             WHERE chain_id = ?1 AND sender = ?2 AND nonce = ?3 AND state IN ('stored', 'broadcast')",
+            (new.chain_id, &new.from, new.nonce, new.created_at),
+        )?;
+        let new = Transaction { approval_id: new.approval_id.or(known.approval_id), ..new.clone() };
+        insert(&tx, &new, Some(old))?;
+        write_point!("store.transaction.replace", tx.commit())?;
         Ok(())
     }
 
@@ -260,15 +312,30 @@ impl Store {
         Ok(by_approval(&self.connection(), approval_id)?)
     }
 
-    /// Transactions of a chain that are stored, broadcast or included, by sender and nonce: what a start has to look up.
+    /// Everything signed with the nonce of this transaction, the transaction itself and what it replaced or was replaced
+    /// by, oldest first.
+    ///
+    /// # Errors
+    /// Any error of the database.
+    pub fn transactions_of_same_nonce(&self, hash: &str) -> Result<Vec<Transaction>, StoreError> {
+        let connection = self.connection();
+        let mut statement = connection.prepare_cached(
+            "SELECT other.* FROM transactions one JOIN transactions other USING (chain_id, sender, nonce)
+             WHERE one.hash = ?1 ORDER BY other.created_at, other.replaces IS NOT NULL",
+        )?;
+        Ok(statement.query_map([hash], read)?.collect::<Result<_, _>>()?)
+    }
+
+    /// Transactions of a chain that are not at their end ([`TransactionState::is_open`]), by sender and nonce, oldest
+    /// first: what a start has to look up.
     ///
     /// # Errors
     /// Any error of the database.
     pub fn open_transactions(&self, chain_id: u64) -> Result<Vec<Transaction>, StoreError> {
         let connection = self.connection();
         let mut statement = connection.prepare_cached(
-            "SELECT * FROM transactions WHERE chain_id = ?1 AND state IN ('stored', 'broadcast', 'included')
-             ORDER BY sender, nonce",
+            "SELECT * FROM transactions WHERE chain_id = ?1 AND state IN ('stored', 'broadcast', 'included', 'superseded')
+             ORDER BY sender, nonce, created_at",
         )?;
         Ok(statement.query_map([chain_id], read)?.collect::<Result<_, _>>()?)
     }
@@ -282,7 +349,7 @@ impl Store {
         let connection = self.connection();
         let mut statement = connection.prepare_cached(
             "SELECT max(nonce) FROM transactions WHERE chain_id = ?1 AND sender = ?2
-                AND state IN ('stored', 'broadcast', 'included')",
+                AND state IN ('stored', 'broadcast', 'included', 'superseded')",
         )?;
         Ok(statement.query_row((chain_id, from), |row| row.get(0))?)
     }

@@ -38,6 +38,9 @@ pub struct NewTransfer {
     pub stage: String,
     /// All stages, in order: the plugin's data.
     pub stages: Value,
+    /// True when the plugin itself tracks it; such a transfer has no approval.
+    #[serde(default)]
+    pub plugin: bool,
     /// The approval it came from; one transfer each.
     pub approval_id: Option<u64>,
     /// Its layer-1 transaction.
@@ -87,6 +90,10 @@ pub struct TransferFilter {
     pub solution: Option<SolutionId>,
     /// Only this kind.
     pub kind: Option<TransferKind>,
+    /// Only those created at or after this time, unix milliseconds.
+    pub since: Option<u64>,
+    /// Only those created before this time, unix milliseconds.
+    pub until: Option<u64>,
     /// The newest so many.
     pub limit: Option<u32>,
 }
@@ -101,6 +108,7 @@ fn read(r: &Row<'_>) -> rusqlite::Result<Transfer> {
             asset: r.get("asset")?,
             stage: r.get("stage")?,
             stages: row::json(r, "stages")?,
+            plugin: r.get("plugin")?,
             approval_id: r.get("approval_id")?,
             tx_hash: r.get("tx_hash")?,
             detail: row::json(r, "detail")?,
@@ -135,8 +143,8 @@ impl Store {
             return Ok(known);
         }
         tx.execute(
-            "INSERT INTO transfers (solution, kind, amount, asset, stage, stages, approval_id, tx_hash, detail,
-                created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10)",
+            "INSERT INTO transfers (solution, kind, amount, asset, stage, stages, plugin, approval_id, tx_hash,
+                detail, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11)",
             rusqlite::params![
                 new.solution,
                 new.kind,
@@ -144,6 +152,7 @@ impl Store {
                 new.asset,
                 new.stage,
                 row::to_json(&new.stages)?,
+                new.plugin,
                 new.approval_id,
                 new.tx_hash,
                 row::to_json(&new.detail)?,
@@ -220,10 +229,12 @@ impl Store {
         let mut statement = connection.prepare_cached(
             "SELECT * FROM (SELECT * FROM transfers
                 WHERE (?1 IS NULL OR solution = ?1) AND (?2 IS NULL OR kind = ?2)
-                ORDER BY id DESC LIMIT ?3) ORDER BY id",
+                    AND (?3 IS NULL OR created_at >= ?3) AND (?4 IS NULL OR created_at < ?4)
+                ORDER BY id DESC LIMIT ?5) ORDER BY id",
         )?;
-        let limit = filter.limit.map_or(-1, i64::from);
-        Ok(statement.query_map((filter.solution, filter.kind, limit), read)?.collect::<Result<_, _>>()?)
+        let TransferFilter { solution, kind, since, until, limit } = filter;
+        let limit = limit.map_or(-1, i64::from);
+        Ok(statement.query_map((solution, kind, since, until, limit), read)?.collect::<Result<_, _>>()?)
     }
 }
 

@@ -8,8 +8,9 @@ use std::process::Command;
 
 use entresol_durable::{KILL_AT, REGISTRY};
 use entresol_store::{
-    ApprovalState, CallState, Decision, JournalIntent, Network, NewApproval, NewCall, NewSolution, NewTransfer,
-    SolutionStatus, Store, Transaction, TransactionState, TransactionUpdate, TransferKind, TransferUpdate,
+    ApprovalState, CallState, CallerGrant, CallerGrantFilter, Decision, JournalFilter, JournalIntent, Network,
+    NewApproval, NewCall, NewReservation, NewSolution, NewTransfer, PolicyState, ReservationState, SolutionStatus,
+    Store, Transaction, TransactionState, TransactionUpdate, TransferKind, TransferUpdate,
 };
 use serde_json::{Value, json};
 
@@ -17,6 +18,9 @@ const KEY: [u8; 32] = [9; 32];
 
 /// Set in the process that is to be killed: the directory of its database.
 const VICTIM: &str = "ENTRESOL_STORE_KILL_TEST";
+
+/// The write point of a copy for a backup.
+const COPY: &str = "store.snapshot.write";
 
 /// `SIGKILL`.
 const KILLED: i32 = 9;
@@ -30,6 +34,7 @@ struct Step {
 
 const SOLUTION: i64 = 1;
 const APPROVAL: u64 = 1;
+const POLICY: u64 = 1;
 
 fn approved(store: &Store, states: &[ApprovalState]) -> bool {
     store.approval(APPROVAL).is_ok_and(|approval| states.contains(&approval.state))
@@ -76,6 +81,41 @@ fn transaction() -> Transaction {
         created_at: 1,
         updated_at: 1,
     }
+}
+
+fn request() -> NewApproval {
+    NewApproval {
+        kind: "transaction".to_owned(),
+        requester: Value::Null,
+        request_key: Some("deposit-1".to_owned()),
+        solution: Some(SOLUTION),
+        cause: Value::Null,
+        intent: json!({}),
+        digest: "0xaa".to_owned(),
+        shown: Value::Null,
+        created_at: 3,
+        expires_at: 100,
+    }
+}
+
+fn grants(store: &Store, active_at: Option<u64>) -> Vec<CallerGrant> {
+    store.caller_grants(&CallerGrantFilter { active_at, ..CallerGrantFilter::default() }).expect("read")
+}
+
+fn reservation(subject: &str) -> NewReservation {
+    NewReservation {
+        policy: POLICY,
+        subject: subject.to_owned(),
+        amount: "5".to_owned(),
+        fee: "2".to_owned(),
+        token: None,
+        detail: Value::Null,
+    }
+}
+
+fn reserved(store: &Store, subject: &str) -> Option<ReservationState> {
+    let all = store.reservations(POLICY, 9).expect("read");
+    all.into_iter().find(|one| one.subject == subject).map(|one| one.state)
 }
 
 fn call() -> NewCall {
@@ -128,26 +168,14 @@ const LIFE: &[Step] = &[
     Step {
         point: "store.approval.create",
         write: |store| {
-            let new = NewApproval {
-                kind: "transaction".to_owned(),
-                requester: Value::Null,
-                request_key: Some("deposit-1".to_owned()),
-                solution: Some(SOLUTION),
-                cause: Value::Null,
-                intent: json!({}),
-                digest: "0xaa".to_owned(),
-                shown: Value::Null,
-                created_at: 3,
-                expires_at: 100,
-            };
-            assert_eq!(store.create_approval(&new).expect("stored").id, APPROVAL);
+            assert_eq!(store.create_approval(&request()).expect("stored").id, APPROVAL);
         },
         written: |store| store.approval(APPROVAL).is_ok(),
     },
     Step {
         point: "store.approval.decide",
         write: |store| {
-            store.decide_approval(APPROVAL, "0xaa", Decision::Approve, "user", 4).expect("decided");
+            store.decide_approval(APPROVAL, "0xaa", Decision::Approve, &Value::Null, "user", 4).expect("decided");
         },
         written: |store| approved(store, &[ApprovalState::Approved, ApprovalState::Done]),
     },
@@ -163,7 +191,13 @@ const LIFE: &[Step] = &[
             };
             assert_eq!(store.journal_intent(&intent, 5).expect("noted"), 1);
         },
-        written: |store| store.journal(9, None).expect("read").len() == 1,
+        written: |store| {
+            store
+                .journal(&JournalFilter { limit: Some(9), solution: None, ..JournalFilter::default() })
+                .expect("read")
+                .len()
+                == 1
+        },
     },
     Step {
         point: "store.transaction.insert",
@@ -180,6 +214,7 @@ const LIFE: &[Step] = &[
                 asset: "ETH".to_owned(),
                 stage: "sent".to_owned(),
                 stages: json!(["sent", "settled"]),
+                plugin: false,
                 approval_id: Some(APPROVAL),
                 tx_hash: None,
                 detail: Value::Null,
@@ -217,7 +252,13 @@ const LIFE: &[Step] = &[
     Step {
         point: "store.journal.outcome",
         write: |store| store.journal_outcome(1, &json!("done"), 9).expect("noted"),
-        written: |store| store.journal(9, None).expect("read").iter().any(|entry| entry.result.is_some()),
+        written: |store| {
+            store
+                .journal(&JournalFilter { limit: Some(9), solution: None, ..JournalFilter::default() })
+                .expect("read")
+                .iter()
+                .any(|entry| entry.result.is_some())
+        },
     },
     Step {
         point: "store.call.begin",
@@ -253,6 +294,111 @@ const LIFE: &[Step] = &[
         written: |store| store.cursor(SOLUTION).expect("read").is_some(),
     },
     Step {
+        point: "store.caller_grant.put",
+        write: |store| {
+            store.put_caller_grant("app:shop", SOLUTION, &json!({}), None, None, 13).expect("granted");
+        },
+        written: |store| !grants(store, None).is_empty(),
+    },
+    Step {
+        point: "store.caller_grant.revoke",
+        write: |store| {
+            store.revoke_caller_grant(1, 14).expect("revoked");
+        },
+        written: |store| !grants(store, None).is_empty() && grants(store, Some(14)).is_empty(),
+    },
+    Step {
+        point: "store.policy.put",
+        write: |store| {
+            store.put_policy("app:shop", SOLUTION, &json!({}), None, 15).expect("stored");
+        },
+        written: |store| store.policy(POLICY).is_ok(),
+    },
+    Step {
+        point: "store.reservation.reserve",
+        write: |store| {
+            store.reserve(&[reservation("call:1"), reservation("call:2")], |_| Ok(()), 16).expect("reserved");
+        },
+        written: |store| {
+            let (one, two) = (reserved(store, "call:1"), reserved(store, "call:2"));
+            assert_eq!(one.is_some(), two.is_some(), "all of it or nothing of it");
+            one.is_some()
+        },
+    },
+    Step {
+        point: "store.approval.pass",
+        write: |store| {
+            let new = NewApproval { request_key: Some("deposit-2".to_owned()), ..request() };
+            let passed = store.create_decided_approval(&new, "policy", &[reservation("")], |_| Ok(()), 17);
+            assert_eq!(passed.expect("stored").id, APPROVAL + 1);
+        },
+        written: |store| {
+            let passed = store.approval(APPROVAL + 1).is_ok_and(|approval| approval.state == ApprovalState::Approved);
+            assert_eq!(passed, reserved(store, "approval:2").is_some(), "all of it or nothing of it");
+            passed
+        },
+    },
+    Step {
+        point: "store.reservation.settle",
+        write: |store| assert_eq!(store.settle_reservations("call:1", None, Some("1"), 18).expect("settled"), 1),
+        written: |store| reserved(store, "call:1") == Some(ReservationState::Settled),
+    },
+    Step {
+        point: "store.reservation.release",
+        write: |store| assert_eq!(store.release_reservations("call:2", 18).expect("released"), 1),
+        written: |store| reserved(store, "call:2") == Some(ReservationState::Released),
+    },
+    Step {
+        point: "store.policy.state",
+        write: |store| {
+            store.set_policy_state(POLICY, PolicyState::Revoked, None, 19).expect("revoked");
+        },
+        written: |store| store.policy(POLICY).is_ok_and(|policy| policy.state == PolicyState::Revoked),
+    },
+    Step {
+        point: "store.job.put",
+        write: |store| {
+            store.put_job(SOLUTION, "first", Some(20), None, &Value::Null, 20).expect("stored");
+        },
+        written: |store| !store.all_jobs().expect("read").is_empty(),
+    },
+    Step {
+        point: "store.job.delete",
+        write: |store| {
+            store.put_job(SOLUTION, "second", None, Some(7), &Value::Null, 20).expect("stored");
+            assert!(store.delete_job(SOLUTION, "first").expect("deleted"));
+        },
+        written: |store| {
+            let names: Vec<_> = store.all_jobs().expect("read").into_iter().map(|job| job.name).collect();
+            names == ["second"]
+        },
+    },
+    Step {
+        point: "store.notice.add",
+        write: |store| assert_eq!(store.add_notice(SOLUTION, "info", "text", None, 21).expect("stored"), 1),
+        written: |store| !store.notices(9, false).expect("read").is_empty(),
+    },
+    Step {
+        point: "store.notice.read",
+        write: |store| store.read_notice(1).expect("read"),
+        written: |store| store.notices(9, false).expect("read").iter().any(|notice| notice.read),
+    },
+    Step {
+        point: "store.transaction.replace",
+        write: |store| {
+            let old = Transaction { hash: "0x3".to_owned(), nonce: 5, approval_id: None, ..transaction() };
+            store.insert_transaction(&old).expect("stored");
+            let new = Transaction { hash: "0x4".to_owned(), ..old };
+            store.replace_transaction("0x3", &new).expect("replaced");
+        },
+        written: |store| {
+            let state = |hash| store.transaction(hash).expect("read").map(|transaction| transaction.state);
+            let replaced = state("0x3") == Some(TransactionState::Superseded);
+            assert_eq!(replaced, state("0x4").is_some(), "all of it or nothing of it");
+            replaced
+        },
+    },
+    Step {
         point: "store.solution.status",
         write: |store| store.set_solution_status(SOLUTION, SolutionStatus::Removed).expect("removed"),
         written: |store| {
@@ -280,13 +426,16 @@ fn live(store: &Store) {
 #[test]
 fn nothing_acknowledged_is_lost_at_any_write_point() {
     if let Some(directory) = std::env::var_os(VICTIM) {
-        live(&open(Path::new(&directory)));
+        let store = open(Path::new(&directory));
+        live(&store);
+        store.snapshot_into(&Path::new(&directory).join("copy.db")).expect("copied");
         return;
     }
     let registered: BTreeSet<_> =
         REGISTRY.iter().map(|point| point.name).filter(|name| name.starts_with("store.")).collect();
     let mut covered: BTreeSet<_> = LIFE.iter().map(|step| step.point).collect();
-    covered.insert("store.schema.migrate");
+    // Before the first step, and the last of all: a copy is no part of the database.
+    covered.extend(["store.schema.migrate", COPY]);
     assert_eq!(covered, registered, "every write point of the store has its step");
 
     for point in registered {
@@ -310,10 +459,21 @@ fn kill_and_go_on(point: &str, moment: &str) {
     let store = open(directory.path());
     let written = LIFE.iter().take_while(|step| (step.written)(&store)).count();
     let reached = LIFE.iter().position(|step| step.point == point);
-    let expect = reached.map_or(0, |index| index + usize::from(moment == "after"));
+    let expect = match reached {
+        Some(index) => index + usize::from(moment == "after"),
+        None if point == COPY => LIFE.len(),
+        None => 0,
+    };
     assert_eq!(written, expect, "{point}:{moment}: so many steps are there");
     let rest = LIFE.iter().skip(written).filter(|step| (step.written)(&store)).count();
     assert_eq!(rest, 0, "{point}:{moment}: nothing of the later steps is there");
+
+    let copy = directory.path().join("copy.db");
+    assert_eq!(copy.exists(), point == COPY && moment == "after", "{point}:{moment}: the copy");
+    if copy.exists() {
+        let copy = Store::open(&copy, &KEY).expect("the copy opens");
+        assert!(LIFE.iter().all(|step| (step.written)(&copy)), "everything is in the copy");
+    }
 
     live(&store);
     assert!(LIFE.iter().all(|step| (step.written)(&store)), "{point}:{moment}: the same end");

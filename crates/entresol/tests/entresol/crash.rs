@@ -92,8 +92,11 @@ fn check_all(moments: Vec<(&'static WritePoint, String)>, what: &str) {
 
 #[test]
 fn a_kill_at_any_write_point_changes_nothing_about_the_end() {
-    let moments = REGISTRY.iter().flat_map(|point| ["before", "after"].map(|moment| (point, moment.to_owned())));
-    check_all(moments.collect(), &format!("before and after each of {} write points", REGISTRY.len()));
+    // What the demo does not come by is killed in the scripted day of use.
+    let points: Vec<_> = REGISTRY.iter().filter(|point| point.in_demo()).collect();
+    let what = format!("before and after each of {} write points that the demo reaches", points.len());
+    let moments = points.into_iter().flat_map(|point| ["before", "after"].map(|moment| (point, moment.to_owned())));
+    check_all(moments.collect(), &what);
 }
 
 /// The first time round these points belong to the installation and the deposit. The second and third time they

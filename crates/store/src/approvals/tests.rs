@@ -9,7 +9,8 @@ fn asking_again_with_the_same_key_is_asking_once() {
     let first = fixture.create_approval(&request(Some("call-1"))).expect("stored");
     let changed = NewApproval { digest: "0x9999".to_owned(), ..request(Some("call-1")) };
     assert_eq!(fixture.create_approval(&changed).expect("known"), first);
-    let decided = fixture.decide_approval(first.id, "0xabcd", Decision::Reject, "user", 1_500).expect("decided");
+    let decided =
+        fixture.decide_approval(first.id, "0xabcd", Decision::Reject, &Value::Null, "user", 1_500).expect("decided");
     let fixture = fixture.reopen();
     assert_eq!(fixture.create_approval(&request(Some("call-1"))).expect("known"), decided, "also after a restart");
     assert_eq!(fixture.approval_by_request_key("call-1").expect("read"), Some(decided));
@@ -25,20 +26,21 @@ fn a_decision_is_for_what_was_seen_and_made_once() {
     let fixture = Fixture::new();
     let approval = fixture.create_approval(&request(None)).expect("stored");
     let id = approval.id;
-    let wrong = fixture.decide_approval(id, "0xabce", Decision::Approve, "user", 1_500);
+    let wrong = fixture.decide_approval(id, "0xabce", Decision::Approve, &Value::Null, "user", 1_500);
     assert!(matches!(wrong, Err(StoreError::DigestMismatch { .. })));
-    let late = fixture.decide_approval(id, "0xabcd", Decision::Approve, "user", 2_000);
+    let late = fixture.decide_approval(id, "0xabcd", Decision::Approve, &Value::Null, "user", 2_000);
     assert!(matches!(late, Err(StoreError::ApprovalExpired { .. })));
     assert_eq!(fixture.approval(id).expect("read"), approval, "a refused decision changes nothing");
 
-    let decided = fixture.decide_approval(id, "0xABCD", Decision::Approve, "cli", 1_999).expect("decided");
+    let decided =
+        fixture.decide_approval(id, "0xABCD", Decision::Approve, &Value::Null, "cli", 1_999).expect("decided");
     assert_eq!(decided.state, ApprovalState::Approved);
     assert_eq!((decided.decided_by.as_deref(), decided.decided_at), (Some("cli"), Some(1_999)));
     for decision in [Decision::Approve, Decision::Reject, Decision::Expire] {
-        let again = fixture.decide_approval(id, "0xabcd", decision, "user", 1_500);
+        let again = fixture.decide_approval(id, "0xabcd", decision, &Value::Null, "user", 1_500);
         assert!(matches!(again, Err(StoreError::NotPending { state: ApprovalState::Approved, .. })));
     }
-    let missing = fixture.decide_approval(99, "0xabcd", Decision::Approve, "user", 1_500);
+    let missing = fixture.decide_approval(99, "0xabcd", Decision::Approve, &Value::Null, "user", 1_500);
     assert!(matches!(missing, Err(StoreError::NotFound { .. })));
 }
 
@@ -50,9 +52,9 @@ fn only_what_was_approved_can_be_finished_and_the_first_outcome_stays() {
     let early = fixture.finish_approval(ids[0], Ok(&done));
     assert!(matches!(early, Err(StoreError::NotApproved { state: ApprovalState::Pending, .. })));
     for id in &ids[..2] {
-        fixture.decide_approval(*id, "0xabcd", Decision::Approve, "user", 1_500).expect("decided");
+        fixture.decide_approval(*id, "0xabcd", Decision::Approve, &Value::Null, "user", 1_500).expect("decided");
     }
-    fixture.decide_approval(ids[2], "0xabcd", Decision::Reject, "user", 1_500).expect("decided");
+    fixture.decide_approval(ids[2], "0xabcd", Decision::Reject, &Value::Null, "user", 1_500).expect("decided");
     let rejected = fixture.finish_approval(ids[2], Ok(&done));
     assert!(matches!(rejected, Err(StoreError::NotApproved { state: ApprovalState::Rejected, .. })));
 
@@ -88,7 +90,7 @@ fn lists_are_filtered_and_keep_their_order() {
         .into_iter()
         .map(|new| fixture.create_approval(new).expect("stored").id)
         .collect();
-    fixture.decide_approval(ids[2], "0xabcd", Decision::Reject, "user", 1_500).expect("decided");
+    fixture.decide_approval(ids[2], "0xabcd", Decision::Reject, &Value::Null, "user", 1_500).expect("decided");
     let check = |filter: ApprovalFilter, expect: &[u64]| {
         let found: Vec<u64> = fixture.approvals(filter).expect("read").iter().map(|approval| approval.id).collect();
         assert_eq!(found, expect, "{filter:?}");

@@ -20,12 +20,25 @@ fn a_crash_leaves_the_intent_open() {
     fixture.journal_outcome(done, &json!({ "ok": true }), 20).expect("noted");
     let open = fixture.journal_intent(&intent(None, "add"), 30).expect("noted");
     let fixture = fixture.reopen();
-    let all = fixture.journal(10, None).expect("read");
+    let all =
+        fixture.journal(&JournalFilter { limit: Some(10), solution: None, ..JournalFilter::default() }).expect("read");
     assert_eq!(all.iter().map(|entry| entry.id).collect::<Vec<_>>(), [open, done], "newest first");
     assert_eq!((all[0].finished_at, &all[0].result, &all[0].intent), (None, &None, &intent(None, "add")));
     assert_eq!((all[1].started_at, all[1].finished_at, &all[1].result), (10, Some(20), &Some(json!({ "ok": true }))));
-    assert_eq!(fixture.journal(10, Some(1)).expect("read").len(), 1);
-    assert_eq!(fixture.journal(1, None).expect("read").len(), 1);
+    assert_eq!(
+        fixture
+            .journal(&JournalFilter { limit: Some(10), solution: Some(1), ..JournalFilter::default() })
+            .expect("read")
+            .len(),
+        1
+    );
+    assert_eq!(
+        fixture
+            .journal(&JournalFilter { limit: Some(1), solution: None, ..JournalFilter::default() })
+            .expect("read")
+            .len(),
+        1
+    );
     assert!(matches!(fixture.journal_outcome(99, &json!(null), 40), Err(StoreError::NotFound { .. })));
 }
 

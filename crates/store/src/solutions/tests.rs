@@ -6,7 +6,7 @@ use crate::{Approval, Decision};
 
 fn approved(fixture: &Fixture) -> Approval {
     let approval = fixture.create_approval(&request(None)).expect("stored");
-    fixture.decide_approval(approval.id, "0xabcd", Decision::Approve, "user", 1_500).expect("decided")
+    fixture.decide_approval(approval.id, "0xabcd", Decision::Approve, &Value::Null, "user", 1_500).expect("decided")
 }
 
 #[test]

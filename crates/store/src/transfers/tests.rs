@@ -11,6 +11,7 @@ fn deposit(solution: SolutionId) -> NewTransfer {
         asset: "ETH".to_owned(),
         stage: "approved".to_owned(),
         stages: json!(["approved", "included", "credited"]),
+        plugin: false,
         approval_id: None,
         tx_hash: None,
         detail: json!({}),
