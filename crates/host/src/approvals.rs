@@ -6,12 +6,16 @@
 use crate::error::{HostError, chain, code};
 use crate::messages::{ApprovalView, Decision, Row};
 use crate::plugin::Cause;
+use crate::policies::{failed_settlement, locked_error, reservations, spent};
 use crate::policy::Ask;
 use crate::{Actor, Host, LONGEST_WAIT, Operation, locked, now};
 use alloy::primitives::B256;
-use entresol_layer1::{CallRequest, StoredTransaction, TransactionStatus};
-use entresol_store::{Approval, ApprovalFilter, ApprovalState, JournalIntent, NewApproval, NewTransfer, TransferKind};
-use entresol_vault::{Approved, Intent};
+use entresol_layer1::{CallRequest, StoredTransaction, TransactionStatus, TxEip1559};
+use entresol_store::{
+    Approval, ApprovalFilter, ApprovalState, JournalIntent, NewApproval, NewTransfer, ReservationView, StoreError,
+    TransferKind,
+};
+use entresol_vault::{Approved, Intent, SignedTransaction};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use std::time::Duration;
@@ -20,6 +24,8 @@ use std::time::Duration;
 const TIME_TO_LIVE: Duration = Duration::from_secs(3600);
 /// Requests of one requester that may wait at once.
 const MAX_PENDING: usize = 16;
+/// Decided requests that are looked at for a cool-down.
+const RECENT: u32 = 100;
 /// Gas added to the estimate: state may differ a little when the transaction is mined.
 pub(crate) const GAS_MARGIN_PERCENT: u64 = 25;
 
@@ -37,6 +43,7 @@ impl Requester {
 }
 
 /// A request before it is in the queue.
+#[derive(Clone)]
 pub(crate) struct Proposal {
     pub(crate) kind: &'static str,
     pub(crate) requester: Requester,
@@ -48,6 +55,8 @@ pub(crate) struct Proposal {
     pub(crate) sentence: String,
     pub(crate) rows: Vec<Row>,
     pub(crate) warnings: Vec<String>,
+    /// Rows of the plugin's `confirmation`, shown below the wallet's under its name.
+    pub(crate) says: Vec<Row>,
     /// What a policy would look at; without it no policy lets the request pass.
     pub(crate) ask: Option<Ask>,
     /// A rule of the wallet's own by which the request passes without asking (`role defend`).
@@ -56,19 +65,41 @@ pub(crate) struct Proposal {
 
 /// What was shown, as it is kept.
 #[derive(Debug, Serialize, Deserialize)]
-struct Shown {
-    sentence: String,
-    rows: Vec<Row>,
-    warnings: Vec<String>,
+pub(crate) struct Shown {
+    pub(crate) sentence: String,
+    pub(crate) rows: Vec<Row>,
+    pub(crate) warnings: Vec<String>,
+    /// The plugin's own rows, below the wallet's.
+    #[serde(default)]
+    pub(crate) says: Vec<Row>,
+    /// What a policy would look at: for dry runs.
+    #[serde(default)]
+    pub(crate) ask: Option<Ask>,
 }
 
 /// A layer-1 call as the approval's intent keeps it: what is signed, and what follows from it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct CallIntent {
     pub(crate) intent: Intent,
-    pub(crate) owner: u32,
+    /// Name of the layer-1 network.
+    pub(crate) network: String,
+    pub(crate) signer: Signer,
+    /// Role of the function, or the approval's kind where no contract function is called.
     pub(crate) role: String,
     pub(crate) function: String,
+    /// Block by which it must be included: the wallet raises the fee up to the ceiling until it is.
+    #[serde(default)]
+    pub(crate) deadline: Option<u64>,
+}
+
+/// Whose key signs a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "account", rename_all = "camelCase")]
+pub(crate) enum Signer {
+    /// An account of the user's.
+    Owner { index: u32 },
+    /// A layer-2 account of the approval's solution.
+    Layer2 { index: u32 },
 }
 
 /// An owner's signature as the approval's intent keeps it.
@@ -79,39 +110,99 @@ pub(crate) struct SignIntent {
 }
 
 impl Host {
-    /// Puts a request before the user, or lets it pass by the policies that cover every cause.
+    /// Puts a request before the user, or lets it pass: by the wallet's own rule, or by policies that cover every cause.
+    /// The same request key gives the same request.
     pub(crate) async fn submit(&self, proposal: Proposal) -> Result<ApprovalView, HostError> {
+        if let Some(known) = self.known_request(proposal.request_key.as_deref())? {
+            return Ok(known);
+        }
+        let from_callers = proposal.causes.iter().any(|cause| cause.key != Cause::USER);
+        if self.vault().is_locked() && from_callers && proposal.passes.is_none() {
+            return Err(locked_error());
+        }
+        if let Some(rule) = proposal.passes {
+            let approval =
+                self.store().create_decided_approval(&new_approval(proposal)?, rule, &[], |_| Ok(()), now())?;
+            return self.decided(approval);
+        }
+        if let (Some(solution), Some(ask)) = (proposal.solution, proposal.ask.clone())
+            && let Some(covers) = self.covers(solution, &proposal.causes, &ask)?
+            && self.gateway_is_unchanged(solution).await?
+        {
+            let names: Vec<String> = covers.iter().map(|cover| cover.policy.to_string()).collect();
+            let decided_by = format!("policy {}", names.join(", "));
+            let rows = reservations(&covers, &ask);
+            // The sums are read again inside the transaction that reserves: two requests cannot both be the last one.
+            let check = |view: &ReservationView<'_>| {
+                for cover in &covers {
+                    let since = now().saturating_sub(cover.rule.window_ms);
+                    let spent = spent(&ask, |token| view.window(cover.policy, token, since));
+                    cover.rule.decide(&cover.action, &ask, &spent.map_err(|e| e.message)?)?;
+                }
+                Ok(())
+            };
+            let new = new_approval(proposal.clone())?;
+            match self.store().create_decided_approval(&new, &decided_by, &rows, check, now()) {
+                Ok(approval) => return self.decided(approval),
+                // Another request took what was left: the user is asked.
+                Err(StoreError::PolicyRefused { .. } | StoreError::PolicyInactive { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
         self.propose(proposal)
     }
 
-    /// Puts a request into the queue, durably. The same request key gives the same request.
-    pub(crate) fn propose(&self, proposal: Proposal) -> Result<ApprovalView, HostError> {
-        let requester = serde_json::to_value(&proposal.requester).map_err(|e| HostError::internal(e.to_string()))?;
+    fn decided(&self, approval: Approval) -> Result<ApprovalView, HostError> {
+        let view = self.approval_view(&approval)?;
+        self.changed();
+        self.execute(approval);
+        Ok(view)
+    }
+
+    /// Puts a request into the queue, durably.
+    fn propose(&self, proposal: Proposal) -> Result<ApprovalView, HostError> {
+        let new = new_approval(proposal)?;
         // Counting and adding are one step: requests come from many tasks at once.
         let _one_at_a_time = locked(&self.inner.proposing);
         let waiting = self.store().approvals(pending())?;
-        if waiting.iter().filter(|approval| approval.request.requester == requester).count() >= MAX_PENDING {
+        if waiting.iter().filter(|approval| approval.request.requester == new.requester).count() >= MAX_PENDING {
             return Err(HostError::new(
                 code::LIMIT,
                 format!("{MAX_PENDING} requests wait for a decision already; decide them with `entresol approvals`"),
             ));
         }
-        let shown = Shown { sentence: proposal.sentence, rows: proposal.rows, warnings: proposal.warnings };
-        let at = now();
-        let approval = self.store().create_approval(&NewApproval {
-            kind: proposal.kind.to_owned(),
-            requester,
-            request_key: proposal.request_key,
-            solution: proposal.solution,
-            cause: json!(proposal.causes),
-            intent: proposal.intent,
-            digest: proposal.digest,
-            shown: serde_json::to_value(&shown).map_err(|e| HostError::internal(e.to_string()))?,
-            created_at: at,
-            expires_at: at + u64::try_from(TIME_TO_LIVE.as_millis()).unwrap_or(u64::MAX),
-        })?;
+        self.cool_down(&new.requester)?;
+        let approval = self.store().create_approval(&new)?;
         self.changed();
         self.approval_view(&approval)
+    }
+
+    /// After several rejections in a row a requester waits before it may ask again. The user's own hand never waits.
+    fn cool_down(&self, requester: &Json) -> Result<(), HostError> {
+        if requester["who"] == json!("user") {
+            return Ok(());
+        }
+        let at = now();
+        let recent = ApprovalFilter { limit: Some(RECENT), ..ApprovalFilter::default() };
+        let mut rejections = Vec::new();
+        for approval in self.store().approvals(recent)?.iter().rev() {
+            if approval.request.requester != *requester || approval.state == ApprovalState::Pending {
+                continue;
+            }
+            if approval.state != ApprovalState::Rejected {
+                break;
+            }
+            rejections.extend(approval.decided_at);
+        }
+        let wait = cool_down(&rejections, at);
+        if wait == 0 {
+            return Ok(());
+        }
+        Err(HostError::new(
+            code::LIMIT,
+            format!("the user rejected the last {} requests; ask again in {} s", rejections.len(), wait.div_ceil(1000)),
+        )
+        .with(json!({ "retryAfterMs": wait })))
     }
 
     /// The request made with this key before, if there is one.
@@ -149,13 +240,35 @@ impl Host {
         let id = key(decision.id)?;
         let verdict =
             if decision.approve { entresol_store::Decision::Approve } else { entresol_store::Decision::Reject };
+        let before = self.store().approval(id)?;
+        let choice = self.choice(&before, &decision)?;
         let approval =
-            self.store().decide_approval(id, &decision.digest, verdict, &Json::Null, &actor.to_string(), now())?;
+            self.store().decide_approval(id, &decision.digest, verdict, &choice, &actor.to_string(), now())?;
         self.changed();
         if decision.approve {
             self.execute(approval.clone());
         }
         self.approval_view(&approval)
+    }
+
+    /// What the user narrows while saying yes: permissions of an install that they refuse.
+    fn choice(&self, approval: &Approval, decision: &Decision) -> Result<Json, HostError> {
+        if decision.refuse.is_empty() {
+            return Ok(Json::Null);
+        }
+        if approval.request.kind != "install" {
+            return Err(HostError::invalid("only permissions of an install can be refused one by one"));
+        }
+        let asked = crate::solutions::asked_permissions(&approval.request.intent)?;
+        for refused in &decision.refuse {
+            if !asked.iter().any(|permission| permission.to_string() == *refused) {
+                return Err(HostError::invalid(format!(
+                    "this install does not ask for {refused:?}; see `entresol approvals show {}`",
+                    approval.id
+                )));
+            }
+        }
+        Ok(json!({ "refuse": decision.refuse }))
     }
 
     /// Waits until a request is decided (or, with `finished`, until its effect has an end), at most `timeout` and a
@@ -218,7 +331,8 @@ impl Host {
             ApprovalState::Failed => Err(HostError::new(
                 outcome["code"].as_i64().and_then(|c| i32::try_from(c).ok()).unwrap_or(code::INTERNAL),
                 outcome["error"].as_str().unwrap_or("it failed").to_owned(),
-            )),
+            )
+            .with(outcome["data"].clone())),
             ApprovalState::Rejected => Err(HostError::new(code::REJECTED, format!("the user rejected request {id}"))),
             _ => Err(HostError::new(code::REJECTED, format!("request {id} expired without a decision"))),
         }
@@ -248,8 +362,10 @@ impl Host {
             let cancel = host.child_token();
             let work = async {
                 match kind.as_str() {
-                    "install" => host.execute_install(id, &approval.request.intent).await,
-                    "deposit" | "withdraw" => host.execute_call(&approval).await,
+                    "install" => host.execute_install(&approval).await,
+                    "caller" => host.execute_caller(id, &approval.request.intent).await,
+                    "call" => host.execute_caller_call(&approval).await,
+                    "deposit" | "withdraw" | "fund" | "exit" => host.execute_call(&approval).await,
                     "sign" => host.execute_sign(&approval).await,
                     other => Err(HostError::internal(format!("an approval of unknown kind {other:?}"))),
                 }
@@ -261,8 +377,7 @@ impl Host {
                     tracing::warn!(approval = id, %error, "an approved request waits");
                 }
                 Some(Err(error)) => {
-                    let outcome = json!({ "error": error.message, "code": error.code });
-                    if let Err(error) = host.store().finish_approval(id, Err(&outcome)) {
+                    if let Err(error) = host.fail(id, &error) {
                         tracing::error!(approval = id, error = %chain(&error), "the end of a request was not stored");
                     }
                 }
@@ -273,17 +388,23 @@ impl Host {
         });
     }
 
+    /// Writes that a request failed, and gives back what its policies had reserved.
+    pub(crate) fn fail(&self, approval: u64, error: &HostError) -> Result<(), HostError> {
+        let outcome = json!({ "error": error.message, "code": error.code, "data": error.data });
+        let failed = self.store().finish_approval(approval, Err(&outcome))?;
+        self.settle(approval, failed_settlement(&failed))
+    }
+
     /// Signs, stores, broadcasts and follows an approved layer-1 call. After a crash the stored transaction is found
     /// by its approval and followed, never made again.
-    async fn execute_call(&self, approval: &Approval) -> Result<(), HostError> {
+    pub(crate) async fn execute_call(&self, approval: &Approval) -> Result<(), HostError> {
         let call: CallIntent = serde_json::from_value(approval.request.intent.clone())
             .map_err(|e| HostError::internal(format!("stored intent: {e}")))?;
         let Intent::Transaction { chain_id, from, to, value, ref input, max_total_fee } = call.intent else {
             return Err(HostError::internal("a layer-1 call without a transaction"));
         };
-        let solution = approval.request.solution.ok_or_else(|| HostError::internal("a layer-1 call of no solution"))?;
-        let row = self.store().solution(solution)?.ok_or_else(|| HostError::not_found("the solution is gone"))?;
-        let runtime = self.runtime_ready(&row.spec.network).await?;
+        let solution = approval.request.solution;
+        let runtime = self.runtime_ready(&call.network).await?;
         if runtime.network.chain_id() != chain_id {
             return Err(HostError::invalid("the network serves another chain than the one approved"));
         }
@@ -297,15 +418,15 @@ impl Host {
                 let request = CallRequest { from, to, value, input: input.clone() };
                 let transactions = &runtime.transactions;
                 let tx = transactions.prepare_within(&request, GAS_MARGIN_PERCENT, max_total_fee).await?;
-                let signed = match self.vault().sign_transaction(call.owner, &tx, &approved) {
+                let signed = match self.sign_call(&call, solution, &tx, &approved) {
                     Ok(signed) => signed,
                     Err(error) => {
                         transactions.release(from, tx.nonce);
-                        return Err(error.into());
+                        return Err(error);
                     }
                 };
                 let intent = JournalIntent {
-                    solution: Some(solution),
+                    solution,
                     actor: approval.request.requester["who"].as_str().unwrap_or_default().to_owned(),
                     action: "transaction".into(),
                     resource: call.function.clone(),
@@ -318,7 +439,7 @@ impl Host {
                     nonce: tx.nonce,
                     raw: signed.raw,
                     approval_id: i64::try_from(approval.id).ok(),
-                    solution: Some(solution),
+                    solution,
                     purpose: call.role.clone(),
                     status: TransactionStatus::Stored,
                 };
@@ -327,10 +448,17 @@ impl Host {
             }
         };
         // Idempotent by the approval: a crash between these writes is made good by the next run.
-        let transfer = self.store().create_transfer(
-            &NewTransfer {
+        let kind = match call.role.as_str() {
+            "deposit" => Some(TransferKind::Deposit),
+            "withdraw" | "defend" | "call" | "exit" => Some(TransferKind::Withdrawal),
+            // ETH that stays the user's, or leaves for good: no transfer of a solution.
+            _ => None,
+        };
+        let mut outcome = json!({ "transaction": hash });
+        if let (Some(solution), Some(kind)) = (solution, kind) {
+            let new = NewTransfer {
                 solution,
-                kind: if call.role == "deposit" { TransferKind::Deposit } else { TransferKind::Withdrawal },
+                kind,
                 amount: value.to_string(),
                 asset: "ETH".into(),
                 stage: "sent".into(),
@@ -339,17 +467,35 @@ impl Host {
                 approval_id: Some(approval.id),
                 tx_hash: Some(hash.to_string()),
                 detail: json!({ "function": call.function }),
-            },
-            now(),
-        )?;
+            };
+            outcome["transfer"] = json!(self.store().create_transfer(&new, now())?.id);
+        }
         if let Ok(status) = runtime.transactions.follow(hash) {
             let status = status.borrow().clone();
             self.note_status(hash, &status)?;
         }
-        let outcome = json!({ "transaction": hash, "transfer": transfer.id });
         self.store().finish_approval(approval.id, Ok(&outcome))?;
         self.follow_transaction(&runtime.transactions, hash);
         Ok(())
+    }
+
+    /// Signs with the key that the approval names, after the vault has compared the transaction with the intent.
+    pub(crate) fn sign_call(
+        &self,
+        call: &CallIntent,
+        solution: Option<i64>,
+        tx: &TxEip1559,
+        approved: &Approved,
+    ) -> Result<SignedTransaction, HostError> {
+        match call.signer {
+            Signer::Owner { index } => Ok(self.vault().sign_transaction(index, tx, approved)?),
+            Signer::Layer2 { index } => {
+                let solution = solution.ok_or_else(|| HostError::internal("a layer-2 account of no solution"))?;
+                let path = self.key_path(solution)?;
+                let _ = (path, index);
+                Err(HostError::new(code::UNSUPPORTED, "the vault cannot sign this yet"))
+            }
+        }
     }
 
     async fn execute_sign(&self, approval: &Approval) -> Result<(), HostError> {
@@ -382,13 +528,54 @@ impl Host {
             sentence: shown.sentence,
             rows: shown.rows,
             warnings: shown.warnings,
+            says: shown.says,
             causes: causes.iter().map(cause_text).collect(),
             digest: request.digest.clone(),
             created_at: i64::try_from(request.created_at).unwrap_or(i64::MAX),
             expires_at: i64::try_from(request.expires_at).unwrap_or(i64::MAX),
+            decided_by: approval.decided_by.clone(),
             outcome: approval.outcome.clone().unwrap_or(Json::Null),
         })
     }
+}
+
+/// How long a requester waits after rejections at these times (newest first): nothing for the first two, then a
+/// minute, doubled by each further one up to an hour.
+fn cool_down(rejections: &[u64], at: u64) -> u64 {
+    const PATIENCE: usize = 3;
+    const FIRST_MS: u64 = 60_000;
+    const LONGEST_MS: u64 = 3_600_000;
+    let Some(newest) = rejections.iter().max() else { return 0 };
+    if rejections.len() < PATIENCE {
+        return 0;
+    }
+    let doublings = u32::try_from(rejections.len() - PATIENCE).unwrap_or(u32::MAX).min(10);
+    let wait = FIRST_MS.saturating_mul(1 << doublings).min(LONGEST_MS);
+    (newest + wait).saturating_sub(at)
+}
+
+fn new_approval(proposal: Proposal) -> Result<NewApproval, HostError> {
+    let shown = Shown {
+        sentence: proposal.sentence,
+        rows: proposal.rows,
+        warnings: proposal.warnings,
+        says: proposal.says,
+        ask: proposal.ask,
+    };
+    let json = |e: serde_json::Error| HostError::internal(e.to_string());
+    let at = now();
+    Ok(NewApproval {
+        kind: proposal.kind.to_owned(),
+        requester: serde_json::to_value(&proposal.requester).map_err(json)?,
+        request_key: proposal.request_key,
+        solution: proposal.solution,
+        cause: serde_json::to_value(&proposal.causes).map_err(json)?,
+        intent: proposal.intent,
+        digest: proposal.digest,
+        shown: serde_json::to_value(&shown).map_err(json)?,
+        created_at: at,
+        expires_at: at + u64::try_from(TIME_TO_LIVE.as_millis()).unwrap_or(u64::MAX),
+    })
 }
 
 /// Words for a cause; the call id lets a caller find what it caused.

@@ -115,6 +115,20 @@ impl Host {
             }
             (Actor::Plugin { solution }, Operation::Use(capability)) => self.granted(*solution, capability, resource),
             (Actor::Caller(_), Operation::Introduce) => Ok(()),
+            (Actor::Caller(caller), Operation::Ask { solution, action }) => {
+                let caveats = self.caveats(&caller.key(), *solution)?.unwrap_or_default();
+                if caveats.actions.contains(action) {
+                    return Ok(());
+                }
+                Err(HostError::unauthorized(format!("{resource} is not granted to {actor}")))
+            }
+            (Actor::Caller(caller), Operation::See { solution, name }) => {
+                let caveats = self.caveats(&caller.key(), *solution)?.unwrap_or_default();
+                if caveats.state.contains(name) {
+                    return Ok(());
+                }
+                Err(HostError::unauthorized(format!("{resource} is not granted to {actor}")))
+            }
             _ => Err(HostError::unauthorized(format!("{resource} is not for {actor}"))),
         }
     }

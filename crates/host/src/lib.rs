@@ -24,6 +24,7 @@ pub mod interface;
 pub mod messages;
 mod networks;
 mod plugin;
+mod policies;
 pub mod policy;
 mod solutions;
 mod text;
@@ -90,6 +91,10 @@ struct Inner {
     proposing: Mutex<()>,
     /// Approvals that are being executed in this process.
     executing: Mutex<HashSet<u64>>,
+    /// Open calls by caller.
+    open_calls: Mutex<HashMap<String, usize>>,
+    /// When this process began, Unix milliseconds.
+    started_at: u64,
     cancel: CancellationToken,
     tasks: TaskTracker,
 }
@@ -133,6 +138,8 @@ impl Host {
                 owners: Mutex::default(),
                 proposing: Mutex::default(),
                 executing: Mutex::default(),
+                open_calls: Mutex::default(),
+                started_at: now(),
                 cancel: CancellationToken::new(),
                 tasks: TaskTracker::new(),
             }),
@@ -143,6 +150,7 @@ impl Host {
         for solution in host.store().solutions()? {
             host.start_solution(&solution)?;
         }
+        host.settle_open()?;
         host.resume_approved();
         Ok(host)
     }

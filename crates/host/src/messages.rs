@@ -204,6 +204,9 @@ pub struct ApprovalView {
     pub rows: Vec<Row>,
     /// Plain warnings.
     pub warnings: Vec<String>,
+    /// The plugin's own rows, quoted: shown below the wallet's under the plugin's name.
+    #[serde(default)]
+    pub says: Vec<Row>,
     /// Callers on whose behalf it is asked, in words.
     pub causes: Vec<String>,
     /// Digest of the intent; a decision must name it.
@@ -212,6 +215,9 @@ pub struct ApprovalView {
     pub created_at: i64,
     /// Falls out of the queue at this time.
     pub expires_at: i64,
+    /// Who decided: the user, a policy by its number, a rule of the wallet's.
+    #[serde(default)]
+    pub decided_by: Option<String>,
     /// What came of it: `{ transaction?, transfer?, solution?, signature?, error? }`.
     pub outcome: Json,
 }
@@ -226,6 +232,9 @@ pub struct Decision {
     pub approve: bool,
     /// The digest that was shown; another one is refused.
     pub digest: String,
+    /// Permissions of an install that are refused, as its rows name them; the rest is granted.
+    #[serde(default)]
+    pub refuse: Vec<String>,
 }
 
 /// Parameters of `deposit` and `withdraw`: a proposal of a layer-1 call to the gateway.
@@ -322,4 +331,119 @@ pub struct ActivityView {
     pub detail: Json,
     /// `ok`, `error: …`, or none where the daemon stopped in between.
     pub outcome: Option<String>,
+}
+
+/// Parameters of `caller_grant` (the user's own hand) and of a caller's request for a grant.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CallerGrantInput {
+    /// `site:PROFILE:ORIGIN`, `app:NAME` or `solution:ID`; a caller's own request has none.
+    #[serde(default)]
+    pub caller: Option<String>,
+    /// Handle or id of the solution.
+    pub solution: String,
+    /// Actions it may ask for.
+    #[serde(default)]
+    pub actions: Vec<String>,
+    /// State names it may see.
+    #[serde(default)]
+    pub state: Vec<String>,
+    /// Ends by itself, Unix milliseconds.
+    #[serde(default)]
+    pub expires_at: Option<u64>,
+}
+
+/// A caller's grant on one solution.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CallerGrantView {
+    /// Number.
+    pub id: u64,
+    /// Canonical caller.
+    pub caller: String,
+    /// Handle of the solution.
+    pub solution: String,
+    /// Actions it may ask for.
+    pub actions: Vec<String>,
+    /// State names it may see.
+    pub state: Vec<String>,
+    /// Unix milliseconds.
+    pub granted_at: u64,
+    /// Ends by itself, Unix milliseconds.
+    pub expires_at: Option<u64>,
+}
+
+/// Parameters of `policy_add` and `policy_dry_run`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PolicyInput {
+    /// Canonical caller.
+    pub caller: String,
+    /// Handle or id of the solution.
+    pub solution: String,
+    /// What passes.
+    pub rule: crate::policy::Rule,
+    /// Ends by itself, Unix milliseconds.
+    #[serde(default)]
+    pub expires_at: Option<u64>,
+}
+
+/// A policy and what it has let pass in its window.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PolicyView {
+    /// Number.
+    pub id: u64,
+    /// Canonical caller.
+    pub caller: String,
+    /// Handle of the solution.
+    pub solution: String,
+    /// `active`, `paused`, `expired` or `revoked`.
+    pub state: String,
+    /// Why it is paused or revoked.
+    pub reason: Option<String>,
+    /// What passes.
+    pub rule: crate::policy::Rule,
+    /// Wei that passed in the window, reserved ones included.
+    pub used: String,
+    /// Wei of fees in the window.
+    pub used_fees: String,
+    /// Requests in the window.
+    pub used_count: u64,
+    /// Unix milliseconds.
+    pub created_at: u64,
+    /// Ends by itself, Unix milliseconds.
+    pub expires_at: Option<u64>,
+}
+
+/// Answer of `policy_dry_run`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DryRunView {
+    /// Requests that would have passed without asking.
+    pub passed: u64,
+    /// Wei of those.
+    pub total: String,
+    /// Every request of that caller, oldest first.
+    pub rows: Vec<DryRunRow>,
+}
+
+/// One request of the past, and what the policy would have said.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DryRunRow {
+    /// When it was asked, Unix milliseconds.
+    pub at: u64,
+    /// The caller's action.
+    pub action: String,
+    /// Kind of the request: `call`, `deposit`, …
+    pub kind: String,
+    /// Wei.
+    pub amount: String,
+    /// What became of it then.
+    pub decided: String,
+    /// True if the policy would have let it pass.
+    pub passes: bool,
+    /// The limit that would have stopped it.
+    pub reason: Option<String>,
 }

@@ -238,6 +238,11 @@ impl Host {
 
     /// Brings the transfers of a transaction to its stage.
     pub(crate) fn note_status(&self, hash: B256, status: &TransactionStatus) -> Result<(), HostError> {
+        if let Some(transaction) = self.store().transaction(&hash.to_string())?
+            && let Some(approval) = transaction.approval_id
+        {
+            self.settle_transaction(approval, status)?;
+        }
         let stage = stage(status);
         for transfer in self.store().transfers_by_transaction(&hash.to_string())? {
             if transfer.transfer.stage != stage {
@@ -333,6 +338,33 @@ impl Host {
             });
             running.plugin.hook("onBlock", told).await?;
             head.changed().await.map_err(|_| HostError::new(code::DISCONNECTED, "the network was closed"))?;
+        }
+    }
+}
+
+/// EIP-1967: where a proxy keeps its implementation, `keccak256("eip1967.proxy.implementation") - 1`.
+const IMPLEMENTATION_SLOT: &str = "0x360894a13ba1a3210667c828492db98dca3e2076cc3735a920a3ca505d382bbc";
+
+impl Host {
+    /// False, and the solution's policies are paused, when the gateway is a proxy whose implementation is another one
+    /// than when it was last looked at: what the user agreed to may do something else now.
+    pub(crate) async fn gateway_is_unchanged(&self, solution: i64) -> Result<bool, HostError> {
+        let Some(row) = self.store().solution(solution)? else { return Ok(true) };
+        let Some(gateway) = row.spec.gateway else { return Ok(true) };
+        let network = self.runtime(&row.spec.network)?.network;
+        let found = network.request("eth_getStorageAt", json!([gateway, IMPLEMENTATION_SLOT, "latest"])).await?;
+        let key = format!("implementation:{solution}");
+        match self.store().meta(&key)? {
+            None => {
+                self.store().put_meta(&key, &found)?;
+                Ok(true)
+            }
+            Some(known) if known == found => Ok(true),
+            Some(_) => {
+                self.pause_policies(solution, "the gateway is a proxy and its implementation has changed");
+                self.store().put_meta(&key, &found)?;
+                Ok(false)
+            }
         }
     }
 }

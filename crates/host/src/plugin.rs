@@ -47,6 +47,8 @@ pub struct Cause {
 impl Cause {
     /// Key of the user's own calls: they are consent to the action, and no policy covers what follows from them.
     pub const USER: &'static str = "user";
+    /// Key of the wallet's own question for confirmation rows.
+    pub(crate) const CONFIRMATION: &'static str = "confirmation";
 }
 
 /// Everything an actor needs to start its script.
@@ -91,10 +93,19 @@ pub(crate) type Answer = oneshot::Sender<Result<Json, HostError>>;
 /// What the host asks of the actor.
 #[derive(Debug)]
 pub(crate) enum Command {
-    /// An action.
-    Call { action: String, params: Json, cause: Cause, answer: Answer },
+    /// An action. The last cause is the call itself; those before it are the callers it acts for.
+    Call { action: String, params: Json, causes: Vec<Cause>, answer: Answer },
+    /// Rows for the wallet's own approval of a call; may cause nothing.
+    Confirm { action: String, params: Json, answer: Answer },
     /// A hook of the script; absent hooks answer `null`.
     Hook { hook: &'static str, arg: Json, answer: Answer },
+}
+
+impl Command {
+    fn into_answer(self) -> Answer {
+        let (Self::Call { answer, .. } | Self::Confirm { answer, .. } | Self::Hook { answer, .. }) = self;
+        answer
+    }
 }
 
 /// Handle of a running plugin.
@@ -124,10 +135,17 @@ impl Plugin {
         self.cancel.cancel();
     }
 
-    /// Calls an action; the answer is the script's (tagged values).
-    pub(crate) async fn call(&self, action: &str, params: Json, cause: Cause) -> Result<Json, HostError> {
+    /// Calls an action; the answer is the script's (tagged values). An error with `data.delivered == false` says that
+    /// the script never saw the call.
+    pub(crate) async fn call(&self, action: &str, params: Json, causes: Vec<Cause>) -> Result<Json, HostError> {
         let (answer, result) = oneshot::channel();
-        self.send(Command::Call { action: action.to_owned(), params, cause, answer }, result).await
+        self.send(Command::Call { action: action.to_owned(), params, causes, answer }, result).await
+    }
+
+    /// Asks the script for its rows of an approval.
+    pub(crate) async fn confirm(&self, action: &str, params: Json) -> Result<Json, HostError> {
+        let (answer, result) = oneshot::channel();
+        self.send(Command::Confirm { action: action.to_owned(), params, answer }, result).await
     }
 
     /// Runs a hook of the script and waits until its promise has resolved.
@@ -142,15 +160,17 @@ impl Plugin {
         result: oneshot::Receiver<Result<Json, HostError>>,
     ) -> Result<Json, HostError> {
         if let Status::Stopped(why) = self.status() {
-            return Err(stopped(&why));
+            return Err(undelivered(stopped(&why)));
         }
-        if matches!(command, Command::Call { .. }) {
+        if matches!(command, Command::Call { .. } | Command::Confirm { .. }) {
             // A caller is told at once that the plugin is busy; hooks wait their turn.
-            self.mailbox.try_send(command).map_err(|error| match error {
-                mpsc::error::TrySendError::Full(_) => {
-                    HostError::new(code::LIMIT, "the plugin is busy: too many calls wait; try again in a moment")
-                }
-                mpsc::error::TrySendError::Closed(_) => stopped("it was stopped"),
+            self.mailbox.try_send(command).map_err(|error| {
+                undelivered(match error {
+                    mpsc::error::TrySendError::Full(_) => {
+                        HostError::new(code::LIMIT, "the plugin is busy: too many calls wait; try again in a moment")
+                    }
+                    mpsc::error::TrySendError::Closed(_) => stopped("it was stopped"),
+                })
             })?;
         } else {
             self.mailbox.send(command).await.map_err(|_| stopped("it was stopped"))?;
@@ -163,6 +183,11 @@ impl Drop for Plugin {
     fn drop(&mut self) {
         self.cancel.cancel();
     }
+}
+
+/// Marks an error of a call that the script never saw: what was reserved for it is given back.
+pub(crate) fn undelivered(error: HostError) -> HostError {
+    error.with(json!({ "delivered": false }))
 }
 
 /// The error a caller gets when the plugin is not there to answer.

@@ -239,6 +239,9 @@ impl Rule {
             }
         }
         if let Some(moved) = ask.token {
+            if !ask.amount.is_zero() {
+                return Err("a token and ether at once: no policy covers that".to_owned());
+            }
             let limit = self
                 .token_limit(moved.token)
                 .ok_or_else(|| format!("the token {} is not in the policy", moved.token.to_checksum(None)))?;
@@ -251,4 +254,14 @@ impl Rule {
         }
         Ok(())
     }
+}
+
+/// The first four bytes of calldata; zeros where there are fewer.
+#[must_use]
+pub fn selector(input: &[u8]) -> [u8; 4] {
+    let mut selector = [0; 4];
+    for (to, from) in selector.iter_mut().zip(input) {
+        *to = *from;
+    }
+    selector
 }

@@ -13,7 +13,7 @@ use alloy::primitives::{Address, keccak256};
 use entresol_package::manifest::GATEWAY;
 use entresol_package::{Integrity, Manifest, Package, Permission, Registry};
 use entresol_sandbox::{Limits, ModuleKind};
-use entresol_store::{JournalIntent as Intent, NewSolution, Solution, SolutionStatus};
+use entresol_store::{Approval, JournalIntent as Intent, NewSolution, Solution, SolutionStatus};
 use entresol_vault::SubtreePath;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
@@ -148,7 +148,7 @@ impl Host {
         let owner = self.owner(plan.solution.owner_index)?;
         let (sentence, rows) = describe_install(&plan, &grants, &interface, chain_id, owner.address);
         let warnings = install_warnings(&plan, &package.manifest, chain_id, gateway, stated_path.is_some());
-        self.propose(Proposal {
+        self.submit(Proposal {
             kind: "install",
             requester: Requester::of(actor),
             request_key: input.request_key,
@@ -159,15 +159,19 @@ impl Host {
             sentence,
             rows,
             warnings,
+            says: Vec::new(),
             ask: None,
             passes: None,
         })
+        .await
     }
 
     /// Writes an approved install and starts the plugin. Called once more after a crash, it finds its own end.
-    pub(crate) async fn execute_install(&self, approval: u64, intent: &Json) -> Result<(), HostError> {
-        let plan: InstallPlan =
-            serde_json::from_value(intent.clone()).map_err(|e| HostError::internal(format!("install plan: {e}")))?;
+    pub(crate) async fn execute_install(&self, approval: &Approval) -> Result<(), HostError> {
+        let mut plan = install_plan(&approval.request.intent)?;
+        let refused: Vec<String> = serde_json::from_value(approval.choice["refuse"].clone()).unwrap_or_default();
+        plan.grants = kept_grants(&plan.grants, &refused)?;
+        let approval = approval.id;
         let pinned = pinned(&plan.solution.package_sha512)?;
         let folder = PathBuf::from(&plan.solution.package_dir);
         blocking(move || Package::load_stored(&folder, &pinned)).await?;
@@ -356,6 +360,34 @@ impl Host {
         Ok(())
     }
 
+    /// Gives a permission that the manifest asks for, required or optional, and that was refused or taken back before.
+    ///
+    /// # Errors
+    /// Not authorised; the manifest does not ask for it.
+    pub async fn grant_add(&self, actor: &Actor, name: &str, permission: &str) -> Result<(), HostError> {
+        self.authorize(actor, &Operation::Decide, "grant_add")?;
+        let solution = self.find(name)?;
+        let manifest: Manifest = serde_json::from_value(solution.spec.manifest.clone())
+            .map_err(|e| HostError::internal(format!("stored manifest: {e}")))?;
+        let mut asked = manifest.requested();
+        asked.extend(manifest.optional());
+        let found = asked.iter().find(|asked| asked.to_string() == permission).ok_or_else(|| {
+            let words: Vec<String> = asked.iter().map(ToString::to_string).collect();
+            HostError::not_found(format!("{name} does not ask for {permission:?}; it asks for: {}", words.join("; ")))
+        })?;
+        let intent = Intent {
+            solution: Some(solution.id),
+            actor: actor.to_string(),
+            action: "grant".into(),
+            resource: permission.to_owned(),
+            detail: Json::Null,
+        };
+        let text = permission_text(found)?;
+        self.journaled(intent, async { Ok(self.store().add_grant(solution.id, &text, now())?) }).await?;
+        self.changed();
+        Ok(())
+    }
+
     /// Notes in the journal that a plugin was stopped by an error or a limit.
     pub(crate) async fn plugin_failed(&self, solution: i64, error: &HostError) {
         let intent = Intent {
@@ -377,6 +409,12 @@ impl Host {
         };
         found
             .ok_or_else(|| HostError::not_found(format!("there is no solution {name:?}; see `entresol solution list`")))
+    }
+
+    /// Root of a solution's keys.
+    pub(crate) fn key_path(&self, solution: i64) -> Result<SubtreePath, HostError> {
+        let row = self.store().solution(solution)?.ok_or_else(|| HostError::not_found("the solution is gone"))?;
+        row.spec.key_path.parse().map_err(|e| HostError::internal(format!("stored key path: {e}")))
     }
 
     /// The running solution by id.
@@ -601,6 +639,30 @@ fn install_warnings(
         warnings.push("You state the key path: whoever used this path before shares these keys.".into());
     }
     warnings
+}
+
+fn install_plan(intent: &Json) -> Result<InstallPlan, HostError> {
+    serde_json::from_value(intent.clone()).map_err(|e| HostError::internal(format!("install plan: {e}")))
+}
+
+/// The permissions that an install asks for.
+pub(crate) fn asked_permissions(intent: &Json) -> Result<Vec<Permission>, HostError> {
+    install_plan(intent)?.grants.iter().map(|text| parse_permission(text)).collect()
+}
+
+fn parse_permission(text: &str) -> Result<Permission, HostError> {
+    serde_json::from_str(text).map_err(|e| HostError::internal(format!("a stored permission: {e}")))
+}
+
+/// Every permission that the user did not refuse.
+fn kept_grants(asked: &[String], refused: &[String]) -> Result<Vec<String>, HostError> {
+    let mut kept = Vec::with_capacity(asked.len());
+    for text in asked {
+        if !refused.contains(&parse_permission(text)?.to_string()) {
+            kept.push(text.clone());
+        }
+    }
+    Ok(kept)
 }
 
 /// The grant's canonical text, as the store keeps it.

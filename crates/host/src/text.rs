@@ -10,6 +10,14 @@ pub(crate) fn ether(wei: U256) -> String {
     format!("{short} ETH ({wei} wei)")
 }
 
+/// A time as people and machines read it, `Sun, 06 Nov 1994 08:49:37 GMT`.
+pub(crate) fn date(unix_ms: u64) -> String {
+    httpdate::fmt_http_date(std::time::UNIX_EPOCH + std::time::Duration::from_millis(unix_ms.min(MAX_DATE_MS)))
+}
+
+/// The last day of the year 9999: later ones have no spelling.
+const MAX_DATE_MS: u64 = 253_402_300_799_000;
+
 /// Foreign words: quoted, capped, control and bidirectional characters made visible.
 pub(crate) fn quoted(text: &str) -> String {
     const LONGEST: usize = 300;

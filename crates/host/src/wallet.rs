@@ -1,11 +1,12 @@
 //! The wallet object: what a script may ask for. Each request comes through [`Host::authorize`] with the solution the
 //! host started, never with what the script says it is.
 
-use crate::approvals::{CallIntent, GAS_MARGIN_PERCENT, Proposal, Requester, SignIntent};
+use crate::approvals::{CallIntent, GAS_MARGIN_PERCENT, Proposal, Requester, SignIntent, Signer};
 use crate::error::{HostError, code};
 use crate::messages::{ApprovalView, GatewayCallInput, Row, TransferView};
 use crate::plugin::Cause;
 use crate::plugin::fetch::{fetch, same_endpoint};
+use crate::policy::{Ask, What, selector};
 use crate::solutions::Running;
 use crate::text::{ether, quoted};
 use crate::{Actor, Capability, Host, Operation, blocking, now, wire};
@@ -95,7 +96,7 @@ impl Host {
                 let payload = &params["payload"];
                 let typed = payload.get("typedData").is_some();
                 allow(if typed { Capability::SignTypedData } else { Capability::SignMessage })?;
-                let view = self.propose_signature(&running, &actor, payload, causes)?;
+                let view = self.propose_signature(&running, &actor, payload, causes).await?;
                 let outcome = self.outcome(view.id).await?;
                 signature_json(outcome["signature"].as_str().unwrap_or_default())
             }
@@ -368,11 +369,20 @@ impl Host {
         };
         let stored = CallIntent {
             intent: intent.clone(),
-            owner: running.owner,
+            network: running.network.clone(),
+            signer: Signer::Owner { index: running.owner },
             role: call.role.name().to_owned(),
             function: call.signature,
+            deadline: None,
         };
-        self.propose(Proposal {
+        let ask = Ask {
+            what: What::Contract { address, signature: stored.function.clone(), selector: selector(&call.input) },
+            amount: value,
+            fee: ceiling,
+            token: None,
+            recipients: Vec::new(),
+        };
+        self.submit(Proposal {
             kind,
             requester,
             request_key,
@@ -383,12 +393,14 @@ impl Host {
             sentence,
             rows,
             warnings: Vec::new(),
-            ask: None,
+            says: Vec::new(),
+            ask: Some(ask),
             passes: None,
         })
+        .await
     }
 
-    fn propose_signature(
+    async fn propose_signature(
         &self,
         running: &Running,
         actor: &Actor,
@@ -419,7 +431,7 @@ impl Host {
             Intent::Message { from: owner.address, message: Bytes::from(bytes) }
         };
         let stored = SignIntent { intent: intent.clone(), owner: running.owner };
-        self.propose(Proposal {
+        self.submit(Proposal {
             kind: "sign",
             requester: Requester::of(actor),
             request_key: None,
@@ -430,9 +442,11 @@ impl Host {
             sentence: format!("Sign this with your own account for {}?", running.name),
             rows,
             warnings: Vec::new(),
+            says: Vec::new(),
             ask: None,
             passes: None,
         })
+        .await
     }
 
     /// Deposits and withdrawals, newest first.

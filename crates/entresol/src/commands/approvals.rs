@@ -61,7 +61,7 @@ async fn decide(context: &Context, daemon: &mut Daemon, args: Decide, approve: b
             return Ok(ExitCode::from(exit::FAILED));
         }
     };
-    let decision = Decision { id: approval.id, approve, digest };
+    let decision = Decision { id: approval.id, approve, digest, refuse: Vec::new() };
     let mut approval: ApprovalView = daemon.get("approval_decide", decision).await?;
     if approve && !args.no_wait {
         let progress = Progress::new(context.out, "approved; waiting for what comes of it");

@@ -1,6 +1,6 @@
 //! The actor that owns a sandbox instance. See [`crate::plugin`] for who owns whom.
 
-use super::{Answer, Cause, Command, Program, Status, instantiate, stopped};
+use super::{Answer, Cause, Command, Program, Status, instantiate, stopped, undelivered};
 use crate::Host;
 use crate::error::{HostError, code};
 use entresol_sandbox::{Engine, Instance, LogLevel, Outgoing, SandboxError};
@@ -34,7 +34,8 @@ enum Internal {
 /// A call or hook whose promise has not resolved.
 struct Open {
     answer: Option<Answer>,
-    cause: Option<Cause>,
+    /// The call itself and the callers it acts for; none for a hook.
+    causes: Vec<Cause>,
 }
 
 /// Why a life ended.
@@ -110,6 +111,8 @@ impl Actor {
                 }
                 End::OtherInterface(error) => {
                     tracing::warn!(solution = %self.program.name, %error, "plugin suspended");
+                    self.host
+                        .pause_policies(self.program.solution, "the plugin declares another interface than before");
                     self.status.send_replace(Status::Stopped(error.message));
                     self.host.changed();
                     return;
@@ -132,9 +135,9 @@ impl Actor {
                     () = tokio::time::sleep_until(until) => break,
                     command = self.commands.recv() => match command {
                         None => return,
-                        Some(Command::Call { answer, .. } | Command::Hook { answer, .. }) => {
+                        Some(command) => {
                             let why = self.status.borrow().to_string();
-                            let _ = answer.send(Err(stopped(&why)));
+                            let _ = command.into_answer().send(Err(undelivered(stopped(&why))));
                         }
                     },
                 }
@@ -175,7 +178,7 @@ impl Actor {
             refused: false,
             cancel: self.cancel.child_token(),
         };
-        life.open.insert(ON_START, Open { answer: None, cause: None });
+        life.open.insert(ON_START, Open { answer: None, causes: Vec::new() });
         self.handle(&mut life, outgoing);
         let on_start = json!({ "t": "hook", "id": ON_START, "hook": "onStart", "arg": { "restored": false } });
         let mut end = self.turn(&mut life, &on_start).await;
@@ -209,8 +212,7 @@ impl Actor {
             let _ = open.send(Err(why.clone()));
         }
         for command in life.backlog.drain(..) {
-            let (Command::Call { answer, .. } | Command::Hook { answer, .. }) = command;
-            let _ = answer.send(Err(why.clone()));
+            let _ = command.into_answer().send(Err(undelivered(why.clone())));
         }
         self.host.connections().close_all(self.program.solution);
         end
@@ -218,20 +220,38 @@ impl Actor {
 
     async fn command(&mut self, life: &mut Life, command: Command) -> Option<End> {
         if life.open.len() >= MAX_OPEN {
-            let (Command::Call { answer, .. } | Command::Hook { answer, .. }) = command;
-            let _ = answer.send(Err(HostError::new(code::LIMIT, "the plugin is busy: too many calls are open")));
+            let busy = HostError::new(code::LIMIT, "the plugin is busy: too many calls are open");
+            let _ = command.into_answer().send(Err(undelivered(busy)));
             return None;
         }
         let id = life.next_id;
         life.next_id += 1;
         let message = match command {
-            Command::Call { action, params, cause, answer } => {
-                let context = json!({ "caller": cause.caller, "solution": self.program.solution, "id": cause.call_id });
-                life.open.insert(id, Open { answer: Some(answer), cause: Some(cause) });
+            Command::Call { action, params, causes, answer } => {
+                let direct = causes.last();
+                let context = json!({
+                    "caller": direct.map(|cause| cause.caller.as_str()),
+                    "callerKey": direct.map(|cause| cause.key.as_str()),
+                    "solution": self.program.solution,
+                    "id": direct.and_then(|cause| cause.call_id.as_deref()),
+                });
+                life.open.insert(id, Open { answer: Some(answer), causes });
                 json!({ "t": "call", "id": id, "action": action, "params": params, "context": context })
             }
+            Command::Confirm { action, params, answer } => {
+                // What it asks for meanwhile counts as asked by a call that only reads: it is refused.
+                let cause = Cause {
+                    caller: "the wallet".into(),
+                    key: Cause::CONFIRMATION.into(),
+                    action: action.clone(),
+                    call_id: None,
+                    read_only: true,
+                };
+                life.open.insert(id, Open { answer: Some(answer), causes: vec![cause] });
+                json!({ "t": "confirm", "id": id, "action": action, "params": params })
+            }
             Command::Hook { hook, arg, answer } => {
-                life.open.insert(id, Open { answer: Some(answer), cause: None });
+                life.open.insert(id, Open { answer: Some(answer), causes: Vec::new() });
                 json!({ "t": "hook", "id": id, "hook": hook, "arg": arg })
             }
         };
@@ -239,7 +259,8 @@ impl Actor {
         if std::mem::take(&mut life.refused)
             && let Some(answer) = life.open.remove(&id).and_then(|open| open.answer)
         {
-            let _ = answer.send(Err(HostError::new(code::LIMIT, "the parameters are too large for the plugin")));
+            let large = HostError::new(code::LIMIT, "the parameters are too large for the plugin");
+            let _ = answer.send(Err(undelivered(large)));
         }
         end
     }
@@ -376,7 +397,14 @@ impl Actor {
     fn request(&self, life: &mut Life, id: u64, message: &Json) {
         let method = message["method"].as_str().unwrap_or_default().to_owned();
         let params = message["params"].clone();
-        let causes: Vec<Cause> = life.open.values().filter_map(|open| open.cause.clone()).collect();
+        let mut causes: Vec<Cause> = Vec::new();
+        let mut open: Vec<_> = life.open.iter().collect();
+        open.sort_by_key(|(id, _)| **id);
+        for cause in open.into_iter().flat_map(|(_, open)| &open.causes) {
+            if !causes.contains(cause) {
+                causes.push(cause.clone());
+            }
+        }
         life.requests += 1;
         let sender = life.internal.clone();
         if life.requests > MAX_REQUESTS {

@@ -14,6 +14,8 @@ fn request_view() -> ApprovalView {
         sentence: HOSTILE.to_owned(),
         rows: vec![Row { label: HOSTILE.to_owned(), value: format!("{HOSTILE} {}", "9".repeat(5_000)) }],
         warnings: vec![HOSTILE.to_owned()],
+        says: Vec::new(),
+        decided_by: None,
         causes: vec![HOSTILE.to_owned()],
         digest: "0xabc".to_owned(),
         created_at: 0,

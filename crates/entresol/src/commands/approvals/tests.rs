@@ -12,6 +12,8 @@ fn request() -> ApprovalView {
         sentence: "Deposit 1 ETH\u{1b}[2J".into(),
         rows: vec![Row { label: "To".into(), value: "0x00000000000000000000000000000000000000Aa".into() }],
         warnings: vec!["The publisher does not know this contract.\u{9b}".into()],
+        says: Vec::new(),
+        decided_by: None,
         causes: vec!["you".into()],
         digest: "0xfeed".into(),
         created_at: 0,
