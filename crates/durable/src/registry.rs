@@ -87,6 +87,7 @@ const fn point(name: &'static str, process: Process, what: &'static str) -> Writ
 pub const REGISTRY: &[WritePoint] = &[
     // vault
     point("vault.keystore.write", Process::Command, "the sealed keystore file"),
+    point("vault.keystore.replace", Process::Daemon, "the keystore with another passphrase or one more imported key"),
     // store (the wallet's database)
     point("store.schema.migrate", Process::Daemon, "the database and its tables, at the newest version"),
     point("store.network.put", Process::Daemon, "a layer-1 network and its endpoints"),

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use alloy::primitives::Address;
+
 use crate::PathError;
 
 /// An error of the vault.
@@ -41,6 +43,14 @@ pub enum VaultError {
         found: u64,
         /// Newest version known here.
         known: u64,
+    },
+    /// The keystore on the disk is not the one that was opened.
+    #[error(
+        "the keystore {path} was changed by another program since the wallet was opened; nothing was written, restart the daemon", path = path.display()
+    )]
+    Changed {
+        /// The file.
+        path: PathBuf,
     },
     /// The passphrase does not open the keystore.
     #[error("wrong passphrase; try again, or restore the wallet from its words")]
@@ -82,6 +92,56 @@ pub enum VaultError {
     Index {
         /// The index.
         index: u32,
+    },
+    /// No key with this index was imported.
+    #[error("there is no imported account {number}; list the accounts, or import its key first")]
+    NotImported {
+        /// Its number among the imported ones, counted from 0.
+        number: u32,
+    },
+    /// What is to be imported is not a private key.
+    #[error("the private key is refused: {reason}; it is written as 0x and 64 hex digits")]
+    PrivateKey {
+        /// Why.
+        reason: &'static str,
+    },
+    /// The key to be imported is here already.
+    #[error("the key of {address} is in this wallet already, as {path}; use that account")]
+    Duplicate {
+        /// Its address.
+        address: Address,
+        /// The account that has it.
+        path: String,
+    },
+    /// No more keys can be imported.
+    #[error("{most} keys are imported already, which is the most a keystore takes; use an account of the seed")]
+    TooManyImported {
+        /// The limit.
+        most: usize,
+    },
+    /// The file is not a backup.
+    #[error("this is not a backup of Entresol; choose the file that `entresol backup` wrote")]
+    NotABackup,
+    /// The backup is not as it was written.
+    #[error("the backup is damaged: {reason}; nothing of it can be used, take another copy")]
+    BackupDamaged {
+        /// What does not fit.
+        reason: &'static str,
+    },
+    /// The backup was written by a newer version of the program.
+    #[error("the backup has version {found}, this program knows version {known}; use a newer entresol")]
+    NewerBackup {
+        /// Version found in the file.
+        found: u32,
+        /// Newest version known here.
+        known: u32,
+    },
+    /// The backup could not be read or written.
+    #[error("the backup cannot be read or written; check the file, its directory and the free space")]
+    BackupFile {
+        /// Why.
+        #[source]
+        source: std::io::Error,
     },
     /// The digest that was approved is not the intent's.
     #[error("approval {approval_id} was given for another intent; ask again")]

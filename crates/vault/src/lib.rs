@@ -12,16 +12,23 @@
 
 mod error;
 mod intent;
+mod kdf;
+mod keys;
 mod keystore;
+mod locked;
 mod mnemonic;
 mod path;
+mod secret;
 mod signing;
 mod vault;
 
+pub mod backup;
+
 pub use error::VaultError;
 pub use intent::{Approved, Intent};
-pub use keystore::{DatabaseKey, KdfCost};
+pub use kdf::KdfCost;
 pub use path::{PathError, SubtreePath};
+pub use secret::{DatabaseKey, SecretBytes32};
 pub use signing::{SignedTransaction, SubtreePayload};
 pub use vault::{Account, Vault};
 

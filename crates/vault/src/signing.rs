@@ -7,7 +7,7 @@ use alloy::primitives::{Address, B256, Bytes, Signature, TxKind, U256, eip191_ha
 use coins_bip32::ecdsa::SigningKey;
 use serde_json::Value;
 
-use crate::{Approved, Intent, VaultError};
+use crate::{Approved, Intent, VaultError, keys};
 
 /// What a solution's own key may sign: anything, the money of a solution is the plugin's to handle.
 #[allow(clippy::large_enum_variant, reason = "made, signed and dropped one at a time")]
@@ -94,11 +94,14 @@ pub(crate) fn check(from: Address, tx: &TxEip1559, approved: &Approved) -> Resul
     Ok(())
 }
 
-pub(crate) fn sign_transaction(
+/// Signs a transaction if it is the approved one.
+pub(crate) fn sign_approved_transaction(
     key: &SigningKey,
-    from: Address,
     tx: &TxEip1559,
+    approved: &Approved,
 ) -> Result<SignedTransaction, VaultError> {
+    let from = keys::account(key, 0, String::new()).address;
+    check(from, tx, approved)?;
     let signature = Signature::from_raw_array(&sign_hash(key, &tx.signature_hash())?)
         .map_err(|_| VaultError::Crypto { what: "reading the signature back" })?;
     let signed = tx.clone().into_signed(signature);

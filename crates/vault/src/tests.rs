@@ -205,7 +205,7 @@ fn subtree_accounts_are_plain_children_of_their_root() {
         assert!(matches!(vault.subtree_account(&subtree(), index), Err(VaultError::Index { .. })));
         let payload = SubtreePayload::Hash(B256::ZERO);
         assert!(matches!(vault.sign_with_subtree(&subtree(), index, &payload), Err(VaultError::Index { .. })));
-        assert!(matches!(vault.owner(index), Err(VaultError::Index { .. })));
+        assert!(matches!(vault.owner(index), Err(VaultError::NotImported { .. })));
     }
 }
 

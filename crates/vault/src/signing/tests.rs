@@ -47,8 +47,7 @@ fn approve(intent: Intent) -> Approved {
 
 #[test]
 fn the_approved_transaction_is_signed_and_recovers_to_its_sender() {
-    check(OWNER, &transaction(), &approve(intent())).expect("covered");
-    let signed = sign_transaction(&key(), OWNER, &transaction()).expect("signed");
+    let signed = sign_approved_transaction(&key(), &transaction(), &approve(intent())).expect("signed");
     let TxEnvelope::Eip1559(decoded) = TxEnvelope::decode_2718(&mut &signed.raw[..]).expect("EIP-2718") else {
         panic!("another type of transaction");
     };
