@@ -50,6 +50,9 @@ pub enum StoreError {
     /// No space is left.
     #[error("the disk is full; nothing was changed, make room and try again")]
     DiskFull,
+    /// The thread that was to carry out the write panicked.
+    #[error("the write was given up because of a fault in this program; nothing was changed, try again")]
+    Abandoned,
     /// Any other error of the database.
     #[error("the database reports an error")]
     Database(#[source] rusqlite::Error),

@@ -1,7 +1,9 @@
 //! Each solution's own key-value database: isolated by the solution id the host passes, bounded by a quota.
+//!
+//! Reads have a connection of their own and never wait for a flush. Writes: see [`group`](crate::group).
 
 use entresol_durable::write_point;
-use rusqlite::{Connection, OptionalExtension, Transaction};
+use rusqlite::{Connection, OptionalExtension};
 
 use crate::database::{Store, begin};
 use crate::{SolutionId, StoreError};
@@ -55,7 +57,7 @@ fn size(key: &str, value_bytes: usize) -> u64 {
 }
 
 /// Removes an entry and says how many bytes that gave back.
-fn remove(tx: &Transaction<'_>, solution: SolutionId, key: &str) -> rusqlite::Result<u64> {
+fn remove(tx: &Connection, solution: SolutionId, key: &str) -> rusqlite::Result<u64> {
     let length: Option<usize> = tx
         .prepare_cached("DELETE FROM kv WHERE solution = ?1 AND key = ?2 RETURNING length(value)")?
         .query_row((solution, key), |row| row.get(0))
@@ -63,7 +65,7 @@ fn remove(tx: &Transaction<'_>, solution: SolutionId, key: &str) -> rusqlite::Re
     Ok(length.map_or(0, |length| size(key, length)))
 }
 
-fn apply(tx: &Transaction<'_>, solution: SolutionId, op: &KvOp) -> Result<(u64, u64), StoreError> {
+fn apply(tx: &Connection, solution: SolutionId, op: &KvOp) -> Result<(u64, u64), StoreError> {
     match op {
         KvOp::Expect { key, value } => {
             if get(tx, solution, key)? == *value {
@@ -82,13 +84,31 @@ fn apply(tx: &Transaction<'_>, solution: SolutionId, op: &KvOp) -> Result<(u64, 
     }
 }
 
+/// Carries out a batch inside a transaction or savepoint, which the caller rolls back on an error.
+pub(crate) fn batch(tx: &Connection, solution: SolutionId, ops: &[KvOp], quota: u64) -> Result<(), StoreError> {
+    let before = used(tx, solution)?;
+    let (mut added, mut freed) = (0, 0);
+    for op in ops {
+        let (plus, minus) = apply(tx, solution, op)?;
+        added += plus;
+        freed += minus;
+    }
+    let after = (before + added).saturating_sub(freed);
+    if after > quota && after > before {
+        return Err(StoreError::QuotaExceeded { used: after, quota });
+    }
+    tx.prepare_cached("INSERT OR REPLACE INTO kv_usage (solution, bytes) VALUES (?1, ?2)")?
+        .execute((solution, after))?;
+    Ok(())
+}
+
 impl Store {
     /// The value of `key`.
     ///
     /// # Errors
     /// Any error of the database.
     pub fn kv_get(&self, solution: SolutionId, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(get(&self.connection(), solution, key)?)
+        Ok(get(&self.reader(), solution, key)?)
     }
 
     /// Sets `key`. `quota` bounds the bytes of all keys and values of the solution.
@@ -107,28 +127,14 @@ impl Store {
         self.kv_batch(solution, &[KvOp::Delete { key: key.to_owned() }], u64::MAX)
     }
 
-    /// Carries out a batch in order, all or none, in one transaction. A solution that is over its quota (after the
+    /// Carries out a batch in order, all or none. Batches that come at the same time from several threads share one
+    /// flush of the disk. A solution that is over its quota (after the
     /// quota was lowered) can still write what makes it smaller.
     ///
     /// # Errors
     /// [`QuotaExceeded`](StoreError::QuotaExceeded), [`ExpectationFailed`](StoreError::ExpectationFailed).
     pub fn kv_batch(&self, solution: SolutionId, ops: &[KvOp], quota: u64) -> Result<(), StoreError> {
-        let mut connection = self.connection();
-        let tx = begin(&mut connection)?;
-        let before = used(&tx, solution)?;
-        let (mut added, mut freed) = (0, 0);
-        for op in ops {
-            let (plus, minus) = apply(&tx, solution, op)?;
-            added += plus;
-            freed += minus;
-        }
-        let after = (before + added).saturating_sub(freed);
-        if after > quota && after > before {
-            return Err(StoreError::QuotaExceeded { used: after, quota });
-        }
-        tx.prepare_cached("INSERT OR REPLACE INTO kv_usage (solution, bytes) VALUES (?1, ?2)")?
-            .execute((solution, after))?;
-        commit(tx)
+        self.write_in_group(solution, ops.to_vec(), quota)
     }
 
     /// Keys with this prefix, in byte order.
@@ -136,7 +142,7 @@ impl Store {
     /// # Errors
     /// Any error of the database.
     pub fn kv_keys(&self, solution: SolutionId, prefix: &str) -> Result<Vec<String>, StoreError> {
-        let connection = self.connection();
+        let connection = self.reader();
         let mut statement = connection.prepare_cached(
             "SELECT key FROM kv WHERE solution = ?1 AND key >= ?2 AND substr(key, 1, length(?2)) = ?2 ORDER BY key",
         )?;
@@ -148,7 +154,7 @@ impl Store {
     /// # Errors
     /// Any error of the database.
     pub fn kv_list(&self, solution: SolutionId, prefix: &str) -> Result<Vec<KvEntry>, StoreError> {
-        let connection = self.connection();
+        let connection = self.reader();
         let mut statement = connection.prepare_cached(
             "SELECT key, value FROM kv
              WHERE solution = ?1 AND key >= ?2 AND substr(key, 1, length(?2)) = ?2 ORDER BY key",
@@ -163,7 +169,7 @@ impl Store {
     /// # Errors
     /// Any error of the database.
     pub fn kv_used(&self, solution: SolutionId) -> Result<u64, StoreError> {
-        Ok(used(&self.connection(), solution)?)
+        Ok(used(&self.reader(), solution)?)
     }
 
     /// Deletes everything the solution holds.
@@ -175,13 +181,9 @@ impl Store {
         let tx = begin(&mut connection)?;
         tx.execute("DELETE FROM kv WHERE solution = ?1", [solution])?;
         tx.execute("DELETE FROM kv_usage WHERE solution = ?1", [solution])?;
-        commit(tx)
+        write_point!("store.kv.write", tx.commit())?;
+        Ok(())
     }
-}
-
-fn commit(tx: Transaction<'_>) -> Result<(), StoreError> {
-    write_point!("store.kv.write", tx.commit())?;
-    Ok(())
 }
 
 #[cfg(test)]

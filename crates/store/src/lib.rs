@@ -18,6 +18,7 @@ mod callers;
 mod calls;
 mod database;
 mod error;
+mod group;
 mod journal;
 mod kv;
 mod layer2;

@@ -52,7 +52,12 @@ fn a_migration_that_fails_changes_nothing() {
 #[test]
 fn every_connection_is_set_to_durable_and_checked() {
     let fixture = Fixture::new();
-    let connection = fixture.connection();
+    for connection in [fixture.store.connection(), fixture.store.reader()] {
+        check_settings(&connection);
+    }
+}
+
+fn check_settings(connection: &Connection) {
     let text = |pragma: &str| -> String {
         connection.query_row(&format!("PRAGMA {pragma}"), [], |row| row.get(0)).expect("a setting")
     };
@@ -60,7 +65,6 @@ fn every_connection_is_set_to_durable_and_checked() {
         connection.query_row(&format!("PRAGMA {pragma}"), [], |row| row.get(0)).expect("a setting")
     };
     assert_eq!(text("journal_mode"), "wal");
-    assert_eq!(text("locking_mode"), "exclusive");
     assert_eq!(number("synchronous"), 2, "FULL");
     assert_eq!(number("foreign_keys"), 1);
     assert_eq!(number("temp_store"), 2, "memory");
