@@ -1,7 +1,26 @@
 //! Words and amounts for people.
 
+use crate::messages::Row;
 use alloy::primitives::U256;
 use alloy::primitives::utils::format_ether;
+
+/// A row of an approval.
+pub(crate) fn row(label: impl Into<String>, value: impl Into<String>) -> Row {
+    Row { label: label.into(), value: value.into() }
+}
+
+/// An amount in units of `10^decimals`, exact, without trailing zeros: `1.5`.
+pub(crate) fn units(amount: U256, decimals: u8) -> String {
+    let digits = amount.to_string();
+    let decimals = usize::from(decimals);
+    if decimals == 0 {
+        return digits;
+    }
+    let padded = format!("{digits:0>width$}", width = decimals + 1);
+    let (whole, fraction) = padded.split_at(padded.len() - decimals);
+    let fraction = fraction.trim_end_matches('0');
+    if fraction.is_empty() { whole.to_owned() } else { format!("{whole}.{fraction}") }
+}
 
 /// `1.5 ETH (1500000000000000000 wei)`: never rounded.
 pub(crate) fn ether(wei: U256) -> String {
@@ -20,11 +39,17 @@ const MAX_DATE_MS: u64 = 253_402_300_799_000;
 
 /// Foreign words: quoted, capped, control and bidirectional characters made visible.
 pub(crate) fn quoted(text: &str) -> String {
-    const LONGEST: usize = 300;
-    let mut shown = String::with_capacity(text.len() + 2);
-    shown.push('“');
+    format!("“{}”", clean(text, LONGEST_QUOTE))
+}
+
+/// Longest foreign text in a quote, in characters.
+const LONGEST_QUOTE: usize = 300;
+
+/// Foreign words without quotes: at most `longest` characters, control and bidirectional ones made visible.
+pub(crate) fn clean(text: &str, longest: usize) -> String {
+    let mut shown = String::with_capacity(text.len().min(longest * 4) + 2);
     for (count, c) in text.chars().enumerate() {
-        if count == LONGEST {
+        if count == longest {
             shown.push('…');
             break;
         }
@@ -34,7 +59,6 @@ pub(crate) fn quoted(text: &str) -> String {
             shown.push(c);
         }
     }
-    shown.push('”');
     shown
 }
 
@@ -53,6 +77,14 @@ mod tests {
         assert_eq!(ether(U256::from(1_500_000_000_000_000_000_u64)), "1.5 ETH (1500000000000000000 wei)");
         assert_eq!(ether(U256::ZERO), "0 ETH (0 wei)");
         assert_eq!(ether(U256::from(1)), "0.000000000000000001 ETH (1 wei)");
+    }
+
+    #[test]
+    fn units_are_exact() {
+        let cases = [("1500000", 6, "1.5"), ("1", 6, "0.000001"), ("0", 18, "0"), ("42", 0, "42"), ("1000000", 6, "1")];
+        for (amount, decimals, expect) in cases {
+            assert_eq!(units(amount.parse().unwrap(), decimals), expect);
+        }
     }
 
     #[test]
