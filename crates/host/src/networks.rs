@@ -225,9 +225,6 @@ impl Host {
                 if let Err(error) = host.note_status(hash, &now_is) {
                     tracing::error!(%hash, %error, "a transfer's stage could not be stored");
                 }
-                if now_is.is_final() {
-                    return;
-                }
                 tokio::select! {
                     () = cancel.cancelled() => return,
                     changed = status.changed() => if changed.is_err() { return },

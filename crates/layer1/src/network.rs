@@ -239,6 +239,12 @@ impl Network {
         self.inner.stop.cancel();
     }
 
+    /// False while the endpoints are on different chains ([`Health::Disagree`]): then nothing is to be confirmed.
+    #[must_use]
+    pub fn endpoints_agree(&self) -> bool {
+        !matches!(*self.inner.health.borrow(), Health::Disagree { .. })
+    }
+
     /// The recent chain as the tracker knows it, oldest first.
     pub(crate) fn recent(&self) -> Arc<Vec<BlockRef>> {
         Arc::clone(&self.inner.recent.borrow())

@@ -7,11 +7,12 @@
 //! Ownership: [`Transactions`] is a handle; the last clone ends the task that follows. The task writes every status; the
 //! log has it before any watcher sees it.
 
+mod book;
 mod follow;
 mod replace;
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use alloy::consensus::TxEip1559;
 use alloy::primitives::{Address, B256, Bytes, TxKind, U64, U256};
@@ -23,8 +24,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::error::Layer1Error;
 use crate::network::{CallRequest, Network};
-use crate::nonce::NonceLedger;
-use follow::{Decision, Observation, Receipt, Refusal};
+use book::Book;
+use follow::{Decision, NonceUse, Observation, Receipt, Refusal, View};
 
 pub use replace::{OpenTransaction, Stuck, StuckReason};
 
@@ -60,7 +61,8 @@ mod decimal {
     }
 }
 
-/// How far a transaction is. It can go back: `Included` → `Broadcast` when its block is undone.
+/// How far a transaction is. Every step can be taken back by a reorganisation: `Included` → `Broadcast`, and up to the
+/// network's reorg limit also `Confirmed` → `Broadcast` and `Replaced` → `Included`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub enum TransactionStatus {
@@ -68,25 +70,26 @@ pub enum TransactionStatus {
     Stored,
     /// An endpoint has taken it.
     Broadcast,
-    /// A replacement with its nonce was sent; either of them may still be mined.
+    /// Another transaction with its nonce was sent, or is in a recent block: either may still be the one that counts.
     Superseded,
     /// In a block that is not confirmed yet.
     Included(Inclusion),
-    /// In a block with the network's confirmations. Final for this wallet.
+    /// In a block with the network's confirmations.
     Confirmed(Inclusion),
     /// No endpoint will take it. Final; its nonce is free again.
     Failed {
         /// The endpoint's words.
         reason: String,
     },
-    /// Another transaction with its nonce was confirmed. Final.
+    /// Another transaction with its nonce was confirmed.
     Replaced,
 }
 
 impl TransactionStatus {
-    /// True for the statuses that are not left again.
+    /// True for the statuses that count as the end. Only a reorganisation deeper than the network's confirmations, and
+    /// within its reorg limit, leaves `Confirmed` and `Replaced` again.
     #[must_use]
-    pub const fn is_final(&self) -> bool {
+    pub const fn is_settled(&self) -> bool {
         matches!(self, Self::Confirmed(_) | Self::Failed { .. } | Self::Replaced)
     }
 
@@ -149,11 +152,23 @@ pub trait TransactionLog: Send + Sync {
         self.insert(new)
     }
 
-    /// All transactions of a chain whose status is not final.
+    /// All transactions of a chain whose status is not [settled](TransactionStatus::is_settled).
     ///
     /// # Errors
     /// Whatever keeps them from being read.
     fn open(&self, chain_id: u64) -> Result<Vec<StoredTransaction>, TransactionLogError>;
+
+    /// The transactions of a chain that are confirmed in a block at or above `from_block`, and the replaced ones with the
+    /// same sender and nonce as one of these: after a start a reorganisation may still take them back.
+    ///
+    /// The default knows none: then what was confirmed before a start is not taken back after it.
+    ///
+    /// # Errors
+    /// Whatever keeps them from being read.
+    fn recent(&self, chain_id: u64, from_block: u64) -> Result<Vec<StoredTransaction>, TransactionLogError> {
+        let _ = (chain_id, from_block);
+        Ok(Vec::new())
+    }
 }
 
 /// Sends and follows the transactions of one network. Clones are handles to the same ledger.
@@ -166,18 +181,10 @@ pub struct Transactions {
 struct Shared {
     network: Network,
     log: Arc<dyn TransactionLog>,
-    nonces: Mutex<NonceLedger>,
-    followed: Mutex<BTreeMap<B256, Followed>>,
+    book: Mutex<Book>,
     /// Held while statuses are found out, so that an older observation never overwrites a newer one.
     turn: tokio::sync::Mutex<()>,
     wake: Notify,
-}
-
-/// One transaction of this process's life. Settled ones stay, without their bytes, for late followers.
-struct Followed {
-    transaction: StoredTransaction,
-    sender: watch::Sender<TransactionStatus>,
-    first_seen_block: u64,
 }
 
 /// A look at transactions that wait for a block happens with every head, and at the latest after so many polls: an
@@ -193,8 +200,7 @@ impl Transactions {
         let shared = Arc::new(Shared {
             network,
             log,
-            nonces: Mutex::default(),
-            followed: Mutex::default(),
+            book: Mutex::default(),
             turn: tokio::sync::Mutex::default(),
             wake: Notify::new(),
         });
@@ -251,7 +257,7 @@ impl Transactions {
 
     /// Gives back the nonce of a prepared transaction that will not be signed.
     pub fn release(&self, from: Address, nonce: u64) {
-        locked(&self.shared.nonces).release(from, nonce);
+        locked(&self.shared.book).release(from, nonce);
     }
 
     /// Stores a signed transaction, then broadcasts it. `status` should be [`TransactionStatus::Stored`].
@@ -271,50 +277,71 @@ impl Transactions {
         if let Ok(known) = self.follow(transaction.hash) {
             return Ok(known);
         }
-        if let Err(error) = shared.log.insert(&transaction) {
-            self.release(transaction.from, transaction.nonce);
-            return Err(Layer1Error::TransactionLog(error));
+        {
+            let mut book = locked(&shared.book);
+            if let Some(holder) = book.claim(transaction.from, transaction.nonce) {
+                return Err(Layer1Error::Config(format!(
+                    "nonce {} belongs to transaction {holder} by now; prepare this one again, or replace that one",
+                    transaction.nonce
+                )));
+            }
+            if let Err(error) = shared.log.insert(&transaction) {
+                book.release(transaction.from, transaction.nonce);
+                return Err(Layer1Error::TransactionLog(error));
+            }
+            book.adopt(transaction.clone(), shared.head());
         }
         shared.send(transaction).await
     }
 
-    /// After a start: takes up every open transaction of the log, looks each up by its hash and broadcasts the same bytes
-    /// again where the chain does not know them. Gives their hashes.
+    /// After a start: takes up every open transaction of the log and the recently settled ones, looks each up by its hash
+    /// and broadcasts the same bytes again where the chain does not know them. Gives their hashes.
     ///
     /// Where no endpoint answers they are taken up all the same, and looked up as soon as one does.
     ///
     /// # Errors
     /// [`Layer1Error::TransactionLog`].
     pub async fn resume(&self) -> Result<Vec<B256>, Layer1Error> {
-        let open = self.shared.log.open(self.shared.network.chain_id()).map_err(Layer1Error::TransactionLog)?;
-        let hashes = open.iter().map(|transaction| transaction.hash).collect();
-        for transaction in open {
-            self.shared.adopt(transaction);
+        let shared = &self.shared;
+        let config = shared.network.config();
+        let chain_id = shared.network.chain_id();
+        let from_block = shared.head().saturating_sub(config.reorg_limit);
+        let mut stored = shared.log.open(chain_id).map_err(Layer1Error::TransactionLog)?;
+        stored.extend(shared.log.recent(chain_id, from_block).map_err(Layer1Error::TransactionLog)?);
+        let hashes = stored.iter().map(|transaction| transaction.hash).collect();
+        {
+            let mut book = locked(&shared.book);
+            for transaction in stored {
+                book.adopt(transaction, shared.head());
+            }
         }
-        self.shared.look().await;
+        shared.look().await;
         Ok(hashes)
     }
 
-    /// The status of a transaction submitted or resumed by this process, and its changes. A final status is the last.
+    /// The status of a transaction submitted or resumed by this process, and its changes. The watch closes once nothing
+    /// can change any more: it has failed, or is deeper in the chain than the network's reorg limit.
     ///
     /// # Errors
     /// [`Layer1Error::UnknownTransaction`].
     pub fn follow(&self, hash: B256) -> Result<watch::Receiver<TransactionStatus>, Layer1Error> {
-        let followed = locked(&self.shared.followed);
-        followed.get(&hash).map(|one| one.sender.subscribe()).ok_or(Layer1Error::UnknownTransaction(hash))
+        locked(&self.shared.book).follow(hash).ok_or(Layer1Error::UnknownTransaction(hash))
     }
 }
 
 impl Shared {
-    /// Takes up a transaction that the log has, and broadcasts it.
+    fn head(&self) -> u64 {
+        self.network.head().borrow().number
+    }
+
+    /// Broadcasts a transaction that log and book have.
     async fn send(&self, transaction: StoredTransaction) -> Result<watch::Receiver<TransactionStatus>, Layer1Error> {
-        let (hash, receiver) = (transaction.hash, self.adopt(transaction));
+        let hash = transaction.hash;
+        let receiver = locked(&self.book).follow(hash).ok_or(Layer1Error::UnknownTransaction(hash))?;
         {
             let _turn = self.turn.lock().await;
             // The following task may have been faster.
-            if *receiver.borrow() == TransactionStatus::Stored
-                && let Some(transaction) = self.transaction(hash)
-            {
+            if *receiver.borrow() == TransactionStatus::Stored {
                 self.broadcast(&transaction).await;
             }
         }
@@ -352,30 +379,22 @@ impl Shared {
     }
 
     fn waiting(&self) -> Waiting {
-        let followed = locked(&self.followed);
-        followed
-            .values()
-            .map(|one| match &*one.sender.borrow() {
-                TransactionStatus::Stored => Waiting::ForEndpoint,
-                TransactionStatus::Broadcast | TransactionStatus::Superseded => Waiting::ForBlock,
-                _ => Waiting::Nothing,
-            })
-            .max()
-            .unwrap_or(Waiting::Nothing)
+        let open = locked(&self.book).open();
+        let waits = open.iter().map(|one| match one.status {
+            TransactionStatus::Stored => Waiting::ForEndpoint,
+            TransactionStatus::Broadcast | TransactionStatus::Superseded => Waiting::ForBlock,
+            _ => Waiting::Nothing,
+        });
+        waits.max().unwrap_or(Waiting::Nothing)
     }
 
-    /// Finds out about every open transaction, lowest nonce first.
+    /// Finds out about every followed transaction, lowest nonce first.
     async fn look(&self) {
         let _turn = self.turn.lock().await;
-        let mut open: Vec<_> = locked(&self.followed)
-            .values()
-            .filter(|one| !one.sender.borrow().is_final())
-            .map(|one| one.transaction.clone())
-            .collect();
-        open.sort_by_key(|transaction| (transaction.from, transaction.nonce));
-        for transaction in open {
-            if let Err(error) = self.look_at(&transaction).await {
-                tracing::debug!(hash = %transaction.hash, %error, "cannot find out about a transaction now");
+        let followed = locked(&self.book).followed();
+        for hash in followed {
+            if let Err(error) = self.look_at(hash).await {
+                tracing::debug!(%hash, %error, "cannot find out about a transaction now");
                 // Nobody answers: the others would wait in vain. Any other error is of this transaction alone.
                 if matches!(error, Layer1Error::Unreachable { .. } | Layer1Error::ChainIdMismatch { .. }) {
                     return;
@@ -384,15 +403,48 @@ impl Shared {
         }
     }
 
-    async fn look_at(&self, transaction: &StoredTransaction) -> Result<(), Layer1Error> {
-        let observation = self.observe(transaction).await?;
-        let confirmations = self.network.config().confirmations;
-        match follow::decide(observation, &self.network.recent(), confirmations) {
-            Decision::Status(status) => self.record(transaction, status),
-            Decision::Broadcast => self.broadcast(transaction).await,
+    async fn look_at(&self, hash: B256) -> Result<(), Layer1Error> {
+        let Some(transaction) = locked(&self.book).transaction(hash) else { return Ok(()) };
+        let known = self.with_view(|book, view| book.decide_by_view(hash, view));
+        let decision = match known {
+            Some(decision) => decision,
+            None => {
+                let observation = self.observe(&transaction).await?;
+                self.with_view(|book, view| book.decide(hash, observation, view))
+            }
+        };
+        match decision {
+            Decision::Status(status) => {
+                self.record(&transaction, status);
+            }
+            Decision::Bury(status) => {
+                if self.record(&transaction, status) {
+                    locked(&self.book).bury(hash);
+                }
+            }
+            Decision::Broadcast => {
+                // What was in a block, or lost to another, and is neither any more, is on its way again.
+                let on_its_way =
+                    matches!(self.status(hash), Some(TransactionStatus::Stored | TransactionStatus::Broadcast));
+                if on_its_way || self.record(&transaction, TransactionStatus::Broadcast) {
+                    self.broadcast(&transaction).await;
+                }
+            }
             Decision::Wait => {}
         }
         Ok(())
+    }
+
+    fn with_view<T>(&self, act: impl FnOnce(&Book, &View<'_>) -> T) -> T {
+        let config = self.network.config();
+        let recent = self.network.recent();
+        let view = View {
+            recent: &recent,
+            confirmations: config.confirmations,
+            burial: config.reorg_limit.max(config.confirmations),
+            agreed: self.network.endpoints_agree(),
+        };
+        act(&locked(&self.book), &view)
     }
 
     async fn observe(&self, transaction: &StoredTransaction) -> Result<Observation, Layer1Error> {
@@ -404,17 +456,27 @@ impl Shared {
         if !known.is_null() {
             return Ok(Observation::Pending);
         }
-        let head = self.network.head().borrow().number;
-        let depth = self.network.config().confirmations.saturating_sub(1);
-        let nonce_settled = match head.checked_sub(depth) {
-            Some(block) => {
-                let count: U64 =
-                    self.network.get("eth_getTransactionCount", json!([transaction.from, U64::from(block)])).await?;
-                count.to::<u64>() > transaction.nonce
+        Ok(Observation::Unknown { nonce: self.nonce_use(transaction).await? })
+    }
+
+    /// How deep in the chain the nonce of a transaction was used: asked at the head, then deeper as long as it was.
+    async fn nonce_use(&self, transaction: &StoredTransaction) -> Result<NonceUse, Layer1Error> {
+        let config = self.network.config();
+        let head = self.head();
+        let confirmed = head.checked_sub(config.confirmations.saturating_sub(1));
+        let buried = head.checked_sub(config.reorg_limit.max(config.confirmations).saturating_sub(1));
+        let mut found = NonceUse::No;
+        let depths = [(Some(head), NonceUse::Recent), (confirmed, NonceUse::Confirmed), (buried, NonceUse::Buried)];
+        for (block, depth) in depths {
+            let Some(block) = block else { break };
+            let count: U64 =
+                self.network.get("eth_getTransactionCount", json!([transaction.from, U64::from(block)])).await?;
+            if count.to::<u64>() <= transaction.nonce {
+                break;
             }
-            None => false,
-        };
-        Ok(Observation::Unknown { nonce_settled })
+            found = depth;
+        }
+        Ok(found)
     }
 
     /// Sends the bytes and records what came of it.
@@ -425,9 +487,13 @@ impl Shared {
         );
         let never_taken = self.status(transaction.hash) == Some(TransactionStatus::Stored);
         match sent {
-            Ok(_) => self.record(transaction, TransactionStatus::Broadcast),
+            Ok(_) => {
+                self.record(transaction, TransactionStatus::Broadcast);
+            }
             Err(Layer1Error::Rpc { message, code, .. }) => match follow::classify(&message) {
-                Refusal::AlreadyKnown => self.record(transaction, TransactionStatus::Broadcast),
+                Refusal::AlreadyKnown => {
+                    self.record(transaction, TransactionStatus::Broadcast);
+                }
                 Refusal::NonceUsed => match self.observe(transaction).await {
                     Ok(Observation::Mined(_) | Observation::Pending) => {
                         self.record(transaction, TransactionStatus::Broadcast);
@@ -442,100 +508,41 @@ impl Shared {
                 Refusal::Rejected if !never_taken || is_temporary(code) => {
                     tracing::warn!(hash = %transaction.hash, %message, "a transaction is not taken at the moment");
                 }
-                Refusal::Rejected => self.record(transaction, TransactionStatus::Failed { reason: message }),
+                Refusal::Rejected => {
+                    self.record(transaction, TransactionStatus::Failed { reason: message });
+                }
             },
             Err(error) => tracing::warn!(hash = %transaction.hash, %error, "a transaction waits for an endpoint"),
         }
     }
 
-    /// Log first, watchers second. A status that cannot be written is found out again with the next look.
-    fn record(&self, transaction: &StoredTransaction, status: TransactionStatus) {
+    /// Log first, watchers second. A status that cannot be written is found out again with the next look. True when it is
+    /// written, or was the status already.
+    fn record(&self, transaction: &StoredTransaction, status: TransactionStatus) -> bool {
         if self.status(transaction.hash).as_ref() == Some(&status) {
-            return;
+            return true;
         }
         if let Err(error) = self.log.update(transaction.hash, &status) {
             tracing::error!(hash = %transaction.hash, %error, "the status of a transaction could not be stored");
-            return;
+            return false;
         }
-        {
-            let mut nonces = locked(&self.nonces);
-            match status {
-                TransactionStatus::Confirmed(_) | TransactionStatus::Replaced => {
-                    nonces.settle(transaction.from, transaction.nonce);
-                }
-                TransactionStatus::Failed { .. } => nonces.release(transaction.from, transaction.nonce),
-                _ => {}
-            }
-        }
-        let mut followed = locked(&self.followed);
-        if let Some(one) = followed.get_mut(&transaction.hash) {
-            if status.is_final() {
-                one.transaction.raw = Bytes::new();
-            }
-            one.sender.send_replace(status);
-        }
-    }
-
-    fn adopt(&self, transaction: StoredTransaction) -> watch::Receiver<TransactionStatus> {
-        locked(&self.nonces).take(transaction.from, transaction.nonce);
-        let first_seen_block = self.network.head().borrow().number;
-        let mut followed = locked(&self.followed);
-        let one = followed.entry(transaction.hash).or_insert_with(|| Followed {
-            sender: watch::Sender::new(transaction.status.clone()),
-            transaction,
-            first_seen_block,
-        });
-        one.sender.subscribe()
-    }
-
-    fn supersede(&self, hash: B256) {
-        if let Some(one) = locked(&self.followed).get(&hash) {
-            one.sender.send_replace(TransactionStatus::Superseded);
-        }
-    }
-
-    /// The transactions with the sender and nonce of `transaction`, itself among them.
-    fn siblings(&self, transaction: &StoredTransaction) -> Vec<(StoredTransaction, TransactionStatus)> {
-        let key = (transaction.from, transaction.nonce);
-        let followed = locked(&self.followed);
-        let same = followed.values().filter(|one| (one.transaction.from, one.transaction.nonce) == key);
-        same.map(|one| (one.transaction.clone(), one.sender.borrow().clone())).collect()
-    }
-
-    fn open(&self) -> Vec<OpenTransaction> {
-        let followed = locked(&self.followed);
-        let mut open: Vec<OpenTransaction> = followed
-            .values()
-            .map(|one| OpenTransaction {
-                hash: one.transaction.hash,
-                from: one.transaction.from,
-                nonce: one.transaction.nonce,
-                first_seen_block: one.first_seen_block,
-                status: one.sender.borrow().clone(),
-            })
-            .filter(|one| !one.status.is_final())
-            .collect();
-        open.sort_by_key(|one| (one.from, one.nonce));
-        open
-    }
-
-    fn transaction(&self, hash: B256) -> Option<StoredTransaction> {
-        locked(&self.followed).get(&hash).map(|one| one.transaction.clone())
+        locked(&self.book).set(transaction.hash, status);
+        true
     }
 
     fn status(&self, hash: B256) -> Option<TransactionStatus> {
-        locked(&self.followed).get(&hash).map(|one| one.sender.borrow().clone())
+        locked(&self.book).status(hash)
     }
 
     async fn reserve_nonce(&self, account: Address) -> Result<u64, Layer1Error> {
         loop {
-            let settlements = locked(&self.nonces).settlements();
+            let settlements = locked(&self.book).settlements();
             let pending: U64 = self.network.get("eth_getTransactionCount", json!([account, "pending"])).await?;
-            let mut nonces = locked(&self.nonces);
-            if let Some(nonce) = nonces.reserve(account, pending.to(), settlements) {
+            let mut book = locked(&self.book);
+            if let Some(nonce) = book.reserve(account, pending.to(), settlements, Instant::now()) {
                 return Ok(nonce);
             }
-            if settlements == nonces.settlements() {
+            if settlements == book.settlements() {
                 return Err(Layer1Error::BadAnswer {
                     method: "eth_getTransactionCount".to_owned(),
                     reason: "no nonce is left".to_owned(),

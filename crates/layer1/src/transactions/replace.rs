@@ -5,14 +5,15 @@
 
 use std::fmt;
 
-use alloy::consensus::{Transaction as _, TxEip1559, TxEnvelope};
+use alloy::consensus::{TxEip1559, TxEnvelope};
 use alloy::eips::eip2718::Decodable2718 as _;
 use alloy::primitives::{Address, B256, Bytes, U64, U256};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::sync::watch;
 
-use super::{StoredTransaction, TransactionStatus, Transactions};
+use super::book::offered;
+use super::{StoredTransaction, TransactionStatus, Transactions, locked};
 use crate::error::Layer1Error;
 use crate::fees::{FeeSpeed, Fees};
 use crate::network::CallRequest;
@@ -177,15 +178,19 @@ impl Transactions {
             let reason = "the replacement has another sender or nonce; prepare it again".to_owned();
             return Err(Layer1Error::NotReplaceable { hash: old, reason });
         }
-        self.shared.log.replace(old, &stored).map_err(Layer1Error::TransactionLog)?;
-        self.shared.supersede(old);
+        {
+            let mut book = locked(&self.shared.book);
+            self.shared.log.replace(old, &stored).map_err(Layer1Error::TransactionLog)?;
+            book.set(old, TransactionStatus::Superseded);
+            book.adopt(stored.clone(), self.shared.head());
+        }
         self.shared.send(stored).await
     }
 
     /// Every transaction of this process that is not settled, by sender and nonce.
     #[must_use]
     pub fn open(&self) -> Vec<OpenTransaction> {
-        self.shared.open()
+        locked(&self.shared.book).open()
     }
 
     /// Why a transaction is not included although it has waited for `patience` blocks or more; `None` while it has not,
@@ -194,7 +199,7 @@ impl Transactions {
     /// # Errors
     /// [`Layer1Error::UnknownTransaction`], and those of [`Network::request`](crate::Network::request).
     pub async fn is_stuck(&self, hash: B256, patience: u64) -> Result<Option<Stuck>, Layer1Error> {
-        let known = self.shared.open().into_iter().find(|one| one.hash == hash);
+        let known = self.open().into_iter().find(|one| one.hash == hash);
         let Some(open) = known else {
             self.follow(hash)?;
             return Ok(None);
@@ -205,14 +210,14 @@ impl Transactions {
             return Ok(None);
         }
         let stuck = |reason| Ok(Some(Stuck { waiting_blocks, reason }));
-        let transaction = self.shared.transaction(hash).ok_or(Layer1Error::UnknownTransaction(hash))?;
+        let transaction = self.stored(hash)?;
         let count: U64 = network.get("eth_getTransactionCount", json!([open.from, "latest"])).await?;
         let missing = count.to::<u64>();
         if missing < open.nonce {
             return stuck(StuckReason::NonceGap { missing, nonce: open.nonce });
         }
         let fees = network.fees().await?;
-        if let Some((max_fee_per_gas, priority)) = offered(&transaction) {
+        if let Some((max_fee_per_gas, priority)) = offered(&transaction.raw) {
             let base_fee = fees.base_fee;
             if max_fee_per_gas < base_fee {
                 return stuck(StuckReason::Underpriced { max_fee_per_gas, base_fee });
@@ -234,11 +239,19 @@ impl Transactions {
         Ok(known.is_null())
     }
 
+    fn stored(&self, hash: B256) -> Result<StoredTransaction, Layer1Error> {
+        locked(&self.shared.book).transaction(hash).ok_or(Layer1Error::UnknownTransaction(hash))
+    }
+
     fn replaceable(&self, hash: B256) -> Result<Replaceable, Layer1Error> {
         let refuse = |reason: &str| Layer1Error::NotReplaceable { hash, reason: reason.to_owned() };
-        let transaction = self.shared.transaction(hash).ok_or(Layer1Error::UnknownTransaction(hash))?;
-        let siblings = self.shared.siblings(&transaction);
-        for (_, status) in &siblings {
+        let transaction = self.stored(hash)?;
+        let (from, nonce) = (transaction.from, transaction.nonce);
+        let book = locked(&self.shared.book);
+        if matches!(book.status(hash), Some(TransactionStatus::Failed { .. })) {
+            return Err(refuse("it has failed; nothing of it is left to replace"));
+        }
+        for status in book.statuses(from, nonce) {
             match status {
                 TransactionStatus::Included(_) | TransactionStatus::Confirmed(_) => {
                     return Err(refuse("a transaction with its nonce is in a block"));
@@ -247,18 +260,12 @@ impl Transactions {
                 _ => {}
             }
         }
-        if matches!(self.shared.status(hash), Some(TransactionStatus::Failed { .. })) {
-            return Err(refuse("it has failed"));
+        match TxEnvelope::decode_2718_exact(&transaction.raw) {
+            Ok(TxEnvelope::Eip1559(signed)) => {
+                Ok(Replaceable { from, tx: signed.strip_signature(), highest: book.highest_offer(from, nonce) })
+            }
+            _ => Err(refuse("it is no EIP-1559 transaction")),
         }
-        let tx = match TxEnvelope::decode_2718_exact(&transaction.raw) {
-            Ok(TxEnvelope::Eip1559(signed)) => signed.strip_signature(),
-            _ => return Err(refuse("it is no EIP-1559 transaction")),
-        };
-        let highest = siblings
-            .iter()
-            .filter_map(|(sibling, _)| offered(sibling))
-            .fold((0, 0), |high, fees| (u128::max(high.0, fees.0), u128::max(high.1, fees.1)));
-        Ok(Replaceable { from: transaction.from, tx, highest })
     }
 }
 
@@ -268,12 +275,6 @@ struct Replaceable {
     tx: TxEip1559,
     /// The highest maximal fee and tip that were offered for its nonce: the pool compares with the last replacement.
     highest: (u128, u128),
-}
-
-/// Maximal fee and tip of a signed transaction, wei per gas.
-fn offered(transaction: &StoredTransaction) -> Option<(u128, u128)> {
-    let envelope = TxEnvelope::decode_2718_exact(&transaction.raw).ok()?;
-    Some((envelope.max_fee_per_gas(), envelope.max_priority_fee_per_gas().unwrap_or_default()))
 }
 
 /// An eighth more, rounded up.

@@ -167,9 +167,9 @@ async fn a_transaction_is_stored_sent_included_and_confirmed() {
     let mut receiver = transactions.submit(signed.clone()).await.expect("sent");
     let included = status(&mut receiver, |status| status.inclusion().is_some()).await;
     assert!(included.inclusion().expect("in a block").success);
-    assert!(!included.is_final(), "one block of two");
+    assert!(!included.is_settled(), "one block of two");
     mine(&network, 1).await;
-    let confirmed = status(&mut receiver, TransactionStatus::is_final).await;
+    let confirmed = status(&mut receiver, TransactionStatus::is_settled).await;
     assert!(matches!(confirmed, TransactionStatus::Confirmed(inclusion) if inclusion.gas_used == 21_000));
     assert_eq!(log.all()[0].status, confirmed, "the log knows it too");
     // The same again is the same, not a second payment.
@@ -243,7 +243,7 @@ async fn a_reorganisation_takes_an_inclusion_back_and_the_transaction_comes_in_a
     let again = *status(&mut receiver, |s| s.inclusion().is_some()).await.inclusion().expect("in a block");
     assert_ne!(again.block_hash, first.block_hash);
     mine(&network, 5).await;
-    let confirmed = status(&mut receiver, TransactionStatus::is_final).await;
+    let confirmed = status(&mut receiver, TransactionStatus::is_settled).await;
     assert_eq!(confirmed, TransactionStatus::Confirmed(again));
 }
 
@@ -262,7 +262,7 @@ async fn a_nonce_used_elsewhere_ends_as_replaced() {
     let outbid = json!({ "from": ALICE, "to": BOB, "nonce": "0x0", "gas": "0x5208", "gasPrice": "0x174876e800" });
     rpc(&network, "eth_sendTransaction", json!([outbid])).await;
     mine(&network, 3).await;
-    assert_eq!(status(&mut receiver, TransactionStatus::is_final).await, TransactionStatus::Replaced);
+    assert_eq!(status(&mut receiver, TransactionStatus::is_settled).await, TransactionStatus::Replaced);
     assert_eq!(log.all()[0].status, TransactionStatus::Replaced);
 }
 
@@ -362,7 +362,7 @@ async fn crash_and_resume(moment: &str) {
     assert_eq!(transactions.resume().await.expect("resumed"), [stored[0].hash]);
     mine(&network, 2).await;
     let mut receiver = transactions.follow(stored[0].hash).expect("followed");
-    let confirmed = status(&mut receiver, TransactionStatus::is_final).await;
+    let confirmed = status(&mut receiver, TransactionStatus::is_settled).await;
     assert!(matches!(confirmed, TransactionStatus::Confirmed(inclusion) if inclusion.success));
     let count = number(&rpc(&network, "eth_getTransactionCount", json!([ALICE, "latest"])).await);
     assert_eq!(count, 1, "one transaction, one nonce");

@@ -232,7 +232,7 @@ impl TransactionLog for FileLog {
 
     fn open(&self, chain_id: u64) -> Result<Vec<StoredTransaction>, TransactionLogError> {
         let mut all = self.all();
-        all.retain(|one| one.chain_id == chain_id && !one.status.is_final());
+        all.retain(|one| one.chain_id == chain_id && !one.status.is_settled());
         Ok(all)
     }
 }

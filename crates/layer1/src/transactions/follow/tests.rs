@@ -14,9 +14,13 @@ fn recent(numbers: std::ops::RangeInclusive<u64>) -> Vec<BlockRef> {
     numbers.map(|number| BlockRef { number, hash: B256::repeat_byte(number as u8) }).collect()
 }
 
+const BURIAL: u64 = 6;
+
 #[track_caller]
 fn check(observation: Observation, head: u64, confirmations: u64, expect: Decision) {
-    assert_eq!(decide(observation, &recent(1..=head), confirmations), expect);
+    let recent = recent(1..=head);
+    let view = View { recent: &recent, confirmations, burial: BURIAL, agreed: true };
+    assert_eq!(decide(&TransactionStatus::Broadcast, observation, Siblings::default(), &view), expect);
 }
 
 #[test]
@@ -42,8 +46,56 @@ fn a_receipt_from_another_chain_than_the_trackers_waits() {
 #[test]
 fn unknown_is_broadcast_again_until_its_nonce_is_settled() {
     check(Observation::Pending, 9, 1, Decision::Status(TransactionStatus::Broadcast));
-    check(Observation::Unknown { nonce_settled: false }, 9, 1, Decision::Broadcast);
-    check(Observation::Unknown { nonce_settled: true }, 9, 1, Decision::Status(TransactionStatus::Replaced));
+    check(Observation::Unknown { nonce: NonceUse::No }, 9, 1, Decision::Broadcast);
+    let used = |nonce, expect| check(Observation::Unknown { nonce }, 9, 1, expect);
+    used(NonceUse::Recent, Decision::Status(TransactionStatus::Superseded));
+    used(NonceUse::Confirmed, Decision::Status(TransactionStatus::Replaced));
+    used(NonceUse::Buried, Decision::Bury(TransactionStatus::Replaced));
+}
+
+#[test]
+fn a_confirmed_one_stays_until_it_is_buried_and_goes_back_before() {
+    let confirmed = TransactionStatus::Confirmed(inclusion(10, 10));
+    let seen = |head, status: &TransactionStatus| {
+        let recent = recent(1..=head);
+        decide_by_view(status, &View { recent: &recent, confirmations: 2, burial: BURIAL, agreed: true })
+    };
+    assert_eq!(seen(14, &confirmed), Some(Decision::Status(confirmed.clone())));
+    assert_eq!(seen(15, &confirmed), Some(Decision::Bury(confirmed.clone())));
+    assert_eq!(
+        seen(10, &confirmed),
+        Some(Decision::Status(TransactionStatus::Included(inclusion(10, 10)))),
+        "a shorter chain"
+    );
+    assert_eq!(seen(12, &TransactionStatus::Confirmed(inclusion(10, 99))), None, "its block is gone: ask");
+    assert_eq!(seen(12, &TransactionStatus::Broadcast), None);
+}
+
+#[test]
+fn nothing_is_confirmed_and_nothing_taken_back_while_endpoints_disagree() {
+    let recent = recent(1..=20);
+    let view = View { recent: &recent, confirmations: 2, burial: BURIAL, agreed: false };
+    let none = Siblings::default();
+    let included = TransactionStatus::Included(inclusion(10, 10));
+    let confirmed = TransactionStatus::Confirmed(inclusion(10, 10));
+    assert_eq!(decide_by_view(&included, &view), Some(Decision::Status(included.clone())), "however deep it is");
+    assert_eq!(decide_by_view(&confirmed, &view), Some(Decision::Wait));
+    for nonce in [NonceUse::Recent, NonceUse::Confirmed, NonceUse::Buried] {
+        let unknown = Observation::Unknown { nonce };
+        assert_eq!(decide(&confirmed, unknown, none, &view), Decision::Wait);
+        let superseded = Decision::Status(TransactionStatus::Superseded);
+        assert_eq!(decide(&TransactionStatus::Broadcast, unknown, none, &view), superseded);
+    }
+}
+
+#[test]
+fn who_is_outbid_is_not_broadcast_again() {
+    let recent = recent(1..=20);
+    let view = View { recent: &recent, confirmations: 2, burial: BURIAL, agreed: true };
+    for observation in [Observation::Pending, Observation::Unknown { nonce: NonceUse::No }] {
+        let decision = decide(&TransactionStatus::Superseded, observation, Siblings { outbid: true }, &view);
+        assert_eq!(decision, Decision::Status(TransactionStatus::Superseded));
+    }
 }
 
 #[test]
