@@ -9,16 +9,14 @@ use crate::plugin::Cause;
 use crate::policies::{failed_settlement, locked_error, reservations, spent};
 use crate::policy::Ask;
 use crate::{Actor, Host, LONGEST_WAIT, Operation, locked, now};
-use alloy::primitives::B256;
-use entresol_layer1::{CallRequest, StoredTransaction, TransactionStatus, TxEip1559};
-use entresol_store::{
-    Approval, ApprovalFilter, ApprovalState, JournalIntent, NewApproval, NewTransfer, ReservationView, StoreError,
-    TransferKind,
-};
-use entresol_vault::{Approved, Intent, SignedTransaction};
+use entresol_store::{Approval, ApprovalFilter, ApprovalState, NewApproval, ReservationView, StoreError};
+use entresol_vault::Intent;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use std::time::Duration;
+
+#[allow(unused_imports, reason = "ordinary duties make calls of their own")]
+pub(crate) use crate::wallet::{CallIntent, Signer};
 
 /// How long a request waits for the user.
 const TIME_TO_LIVE: Duration = Duration::from_secs(3600);
@@ -75,31 +73,6 @@ pub(crate) struct Shown {
     /// What a policy would look at: for dry runs.
     #[serde(default)]
     pub(crate) ask: Option<Ask>,
-}
-
-/// A layer-1 call as the approval's intent keeps it: what is signed, and what follows from it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct CallIntent {
-    pub(crate) intent: Intent,
-    /// Name of the layer-1 network.
-    pub(crate) network: String,
-    pub(crate) signer: Signer,
-    /// Role of the function, or the approval's kind where no contract function is called.
-    pub(crate) role: String,
-    pub(crate) function: String,
-    /// Block by which it must be included: the wallet raises the fee up to the ceiling until it is.
-    #[serde(default)]
-    pub(crate) deadline: Option<u64>,
-}
-
-/// Whose key signs a transaction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "account", rename_all = "camelCase")]
-pub(crate) enum Signer {
-    /// An account of the user's.
-    Owner { index: u32 },
-    /// A layer-2 account of the approval's solution.
-    Layer2 { index: u32 },
 }
 
 /// An owner's signature as the approval's intent keeps it.
@@ -393,120 +366,6 @@ impl Host {
         let outcome = json!({ "error": error.message, "code": error.code, "data": error.data });
         let failed = self.store().finish_approval(approval, Err(&outcome))?;
         self.settle(approval, failed_settlement(&failed))
-    }
-
-    /// Signs, stores, broadcasts and follows an approved layer-1 call. After a crash the stored transaction is found
-    /// by its approval and followed, never made again.
-    pub(crate) async fn execute_call(&self, approval: &Approval) -> Result<(), HostError> {
-        let call: CallIntent = serde_json::from_value(approval.request.intent.clone())
-            .map_err(|e| HostError::internal(format!("stored intent: {e}")))?;
-        let Intent::Transaction { chain_id, from, to, value, ref input, max_total_fee } = call.intent else {
-            return Err(HostError::internal("a layer-1 call without a transaction"));
-        };
-        let solution = approval.request.solution;
-        let runtime = self.runtime_ready(&call.network).await?;
-        if runtime.network.chain_id() != chain_id {
-            return Err(HostError::invalid("the network serves another chain than the one approved"));
-        }
-        let known = self.store().transaction_by_approval(approval.id)?;
-        let hash = match known {
-            Some(known) => known.hash.parse().map_err(|_| HostError::internal("a stored hash"))?,
-            None => {
-                let digest: B256 =
-                    approval.request.digest.parse().map_err(|_| HostError::internal("a stored digest"))?;
-                let approved = Approved::new(call.intent.clone(), approval.id, digest)?;
-                let request = CallRequest { from, to, value, input: input.clone() };
-                let transactions = &runtime.transactions;
-                let tx = transactions.prepare_within(&request, GAS_MARGIN_PERCENT, max_total_fee).await?;
-                let signed = match self.sign_call(&call, solution, &tx, &approved) {
-                    Ok(signed) => signed,
-                    Err(error) => {
-                        transactions.release(from, tx.nonce);
-                        return Err(error);
-                    }
-                };
-                let intent = JournalIntent {
-                    solution,
-                    actor: approval.request.requester["who"].as_str().unwrap_or_default().to_owned(),
-                    action: "transaction".into(),
-                    resource: call.function.clone(),
-                    detail: json!({ "approval": approval.id, "hash": signed.hash, "value": value.to_string() }),
-                };
-                let stored = StoredTransaction {
-                    hash: signed.hash,
-                    chain_id,
-                    from,
-                    nonce: tx.nonce,
-                    raw: signed.raw,
-                    approval_id: i64::try_from(approval.id).ok(),
-                    solution,
-                    purpose: call.role.clone(),
-                    status: TransactionStatus::Stored,
-                };
-                self.journaled(intent, async { Ok(transactions.submit(stored).await?) }).await?;
-                signed.hash
-            }
-        };
-        // Idempotent by the approval: a crash between these writes is made good by the next run.
-        let kind = match call.role.as_str() {
-            "deposit" => Some(TransferKind::Deposit),
-            "withdraw" | "defend" | "call" | "exit" => Some(TransferKind::Withdrawal),
-            // ETH that stays the user's, or leaves for good: no transfer of a solution.
-            _ => None,
-        };
-        let mut outcome = json!({ "transaction": hash });
-        if let (Some(solution), Some(kind)) = (solution, kind) {
-            let new = NewTransfer {
-                solution,
-                kind,
-                amount: value.to_string(),
-                asset: "ETH".into(),
-                stage: "sent".into(),
-                stages: json!(["sent", "included", "confirmed"]),
-                plugin: false,
-                approval_id: Some(approval.id),
-                tx_hash: Some(hash.to_string()),
-                detail: json!({ "function": call.function }),
-            };
-            outcome["transfer"] = json!(self.store().create_transfer(&new, now())?.id);
-        }
-        if let Ok(status) = runtime.transactions.follow(hash) {
-            let status = status.borrow().clone();
-            self.note_status(hash, &status)?;
-        }
-        self.store().finish_approval(approval.id, Ok(&outcome))?;
-        self.follow_transaction(&runtime.transactions, hash);
-        Ok(())
-    }
-
-    /// Signs with the key that the approval names, after the vault has compared the transaction with the intent.
-    pub(crate) fn sign_call(
-        &self,
-        call: &CallIntent,
-        solution: Option<i64>,
-        tx: &TxEip1559,
-        approved: &Approved,
-    ) -> Result<SignedTransaction, HostError> {
-        match call.signer {
-            Signer::Owner { index } => Ok(self.vault().sign_transaction(index, tx, approved)?),
-            Signer::Layer2 { index } => {
-                let solution = solution.ok_or_else(|| HostError::internal("a layer-2 account of no solution"))?;
-                let path = self.key_path(solution)?;
-                let _ = (path, index);
-                Err(HostError::new(code::UNSUPPORTED, "the vault cannot sign this yet"))
-            }
-        }
-    }
-
-    async fn execute_sign(&self, approval: &Approval) -> Result<(), HostError> {
-        let sign: SignIntent = serde_json::from_value(approval.request.intent.clone())
-            .map_err(|e| HostError::internal(format!("stored intent: {e}")))?;
-        let digest: B256 = approval.request.digest.parse().map_err(|_| HostError::internal("a stored digest"))?;
-        let approved = Approved::new(sign.intent, approval.id, digest)?;
-        let signature = self.vault().sign_message(sign.owner, &approved)?;
-        let outcome = json!({ "signature": format!("0x{}", hex::encode(signature)) });
-        self.store().finish_approval(approval.id, Ok(&outcome))?;
-        Ok(())
     }
 
     fn approval_view(&self, approval: &Approval) -> Result<ApprovalView, HostError> {

@@ -92,8 +92,15 @@ pub enum Capability {
     SignTypedData,
     /// Ask the owner for a signature of a message.
     SignMessage,
-    /// Ask for a call of this gateway function (canonical signature).
-    Contract(String),
+    /// Hold the private keys of layer-2 accounts and secrets of the subtree.
+    KeyExport,
+    /// Ask for a call of one contract function.
+    Contract {
+        /// The contract's name in the manifest.
+        contract: String,
+        /// Canonical signature.
+        function: String,
+    },
 }
 
 impl Host {
@@ -155,9 +162,11 @@ impl Host {
             (Permission::Network { target: NetworkTarget::Url(granted) }, Capability::Network(url)) => {
                 same_endpoint(granted, url)
             }
-            (Permission::Contract { contract, function, .. }, Capability::Contract(wanted)) => {
-                contract == entresol_package::manifest::GATEWAY && function == wanted
-            }
+            (Permission::Keys { export: true, .. }, Capability::KeyExport) => true,
+            (
+                Permission::Contract { contract, function, .. },
+                Capability::Contract { contract: of, function: wanted },
+            ) => contract == of && function == wanted,
             _ => false,
         };
         if grants.iter().any(covers) {

@@ -28,6 +28,8 @@ pub mod code {
     pub const PLUGIN_STOPPED: i32 = -32010;
     /// The plugin's script threw an error without a code of its own.
     pub const PLUGIN_ERROR: i32 = -32011;
+    /// An `expect` of `batchLocalDb` does not hold: read again and retry.
+    pub const EXPECTATION_FAILED: i32 = -32012;
 }
 
 /// An error of the host. `Display` gives the message only.
@@ -104,17 +106,22 @@ impl From<entresol_store::StoreError> for HostError {
         use entresol_store::StoreError as E;
         let code = match &error {
             E::NotFound { .. } => code::NOT_FOUND,
+            E::ExpectationFailed { .. } => code::EXPECTATION_FAILED,
             E::QuotaExceeded { .. } | E::AccountsExhausted { .. } => code::LIMIT,
             E::NameTaken { .. }
             | E::KeyPathTaken { .. }
             | E::NotPending { .. }
             | E::DigestMismatch { .. }
             | E::ApprovalExpired { .. }
-            | E::ExpectationFailed { .. }
             | E::CallIdReused { .. } => code::INVALID_PARAMS,
             _ => code::INTERNAL,
         };
-        Self::new(code, chain(&error))
+        let data = match &error {
+            E::QuotaExceeded { used, quota } => json!({ "used": used, "quota": quota }),
+            E::ExpectationFailed { key } => json!({ "key": key }),
+            _ => Json::Null,
+        };
+        Self::new(code, chain(&error)).with(data)
     }
 }
 

@@ -42,6 +42,7 @@ pub use authorize::{Actor, Capability, Operation};
 pub use callers::Caller;
 pub use error::HostError;
 pub use plugin::Cause;
+pub use wallet::{Effect, Needs, Request, WALLET_METHODS, WalletMethod, WhileLocked};
 
 use entresol_sandbox::Engine;
 use entresol_store::{JournalFilter, JournalIntent, Store};

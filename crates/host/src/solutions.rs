@@ -8,6 +8,7 @@ use crate::messages::{ApprovalView, Row, SolutionInput, SolutionView};
 use crate::networks::check_name;
 use crate::plugin::{Plugin, Program, instantiate};
 use crate::text::quoted;
+use crate::wallet::{Contracts, export_warnings};
 use crate::{Actor, Host, Operation, blocking, locked, now, wire};
 use alloy::primitives::{Address, keccak256};
 use entresol_package::manifest::GATEWAY;
@@ -37,6 +38,9 @@ pub(crate) struct Running {
     pub(crate) from_block: u64,
     pub(crate) gateway_address: Option<Address>,
     pub(crate) gateway: Option<Gateway>,
+    pub(crate) contracts: Contracts,
+    /// The manifest declares its database critical: nothing is signed after a restore until it confirms.
+    pub(crate) critical: bool,
     pub(crate) interface: Interface,
     pub(crate) plugin: Plugin,
     /// Published state: version of this process's life, and the document (tagged values).
@@ -216,13 +220,14 @@ impl Host {
             }
         };
         let chain_id = self.store().network(&spec.network)?.map(|network| network.chain_id).unwrap_or_default();
+        let contracts = Contracts::new(&manifest, chain_id, gateway_address)?;
         let owner = self.owner(spec.owner_index)?;
         let granted = self.permissions(solution.id)?;
         let context = json!({
             "layer1": {
                 "networkId": chain_id,
                 "ownerAddress": owner.address.to_checksum(None),
-                "contracts": gateway_address.map_or(json!({}), |a| json!({ "gateway": a.to_checksum(None) })),
+                "contracts": contracts.addresses(),
             },
             "network": { "urls": spec.network_urls },
             "solution": { "id": solution.id, "name": spec.name, "title": spec.title },
@@ -248,6 +253,8 @@ impl Host {
             from_block: spec.from_block,
             gateway_address,
             gateway,
+            contracts,
+            critical: manifest.permissions.local_database.is_some_and(|database| database.critical),
             interface,
             plugin: Plugin::start(self.clone(), self.inner.engine.clone(), Arc::new(program)),
             state: watch::Sender::new((1, state)),
@@ -622,7 +629,7 @@ fn install_warnings(
     gateway: Option<Address>,
     stated_path: bool,
 ) -> Vec<String> {
-    let mut warnings = Vec::new();
+    let mut warnings = export_warnings(&manifest.requested());
     if let Some(address) = gateway
         && !manifest.knows_gateway(chain_id, address)
     {

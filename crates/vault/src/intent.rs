@@ -9,6 +9,9 @@ use crate::VaultError;
 /// Separates these digests from every other use of keccak256.
 const DOMAIN: &[u8] = b"entresol intent v1\n";
 
+/// The same for several intents under one approval.
+const SEVERAL: &[u8] = b"entresol intents v1\n";
+
 /// Exactly what is agreed to. The nonce and the price of gas are not part of it: the host may replace a transaction at
 /// the same nonce as long as the whole fee stays under the ceiling.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,6 +80,14 @@ impl Intent {
         keccak256(text)
     }
 
+    /// Digest of several intents that are agreed to together and carried out in this order.
+    #[must_use]
+    pub fn digest_in_order(intents: &[Self]) -> B256 {
+        let mut text = SEVERAL.to_vec();
+        intents.iter().for_each(|intent| text.extend(intent.digest().as_slice()));
+        keccak256(text)
+    }
+
     /// The owner's address that is to sign.
     #[must_use]
     pub const fn from(&self) -> Address {
@@ -138,6 +149,25 @@ impl Approved {
             Ok(Self { intent, approval_id })
         } else {
             Err(VaultError::NotTheApprovedIntent { approval_id })
+        }
+    }
+
+    /// Binds one of several intents that were agreed to together ([`Intent::digest_in_order`]) to their approval.
+    ///
+    /// # Errors
+    /// [`NotTheApprovedIntent`](VaultError::NotTheApprovedIntent) when the digest is another one, or there is no intent
+    /// at `position`.
+    pub fn in_order(
+        intents: &[Intent],
+        position: usize,
+        approval_id: u64,
+        approved_digest: B256,
+    ) -> Result<Self, VaultError> {
+        match intents.get(position) {
+            Some(intent) if Intent::digest_in_order(intents) == approved_digest => {
+                Ok(Self { intent: intent.clone(), approval_id })
+            }
+            _ => Err(VaultError::NotTheApprovedIntent { approval_id }),
         }
     }
 

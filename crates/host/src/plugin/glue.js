@@ -139,12 +139,14 @@
     signWithAccount: method("wallet.signWithAccount", "index", "payload"),
     deposit: method("wallet.deposit", "call"),
     withdraw: method("wallet.withdraw", "call"),
+    fundAccount: method("wallet.fundAccount", "index", "value"),
     sign: method("wallet.sign", "payload"),
     persist: method("wallet.persist", "key", "value"),
     getFromLocalDb: method("wallet.getFromLocalDb", "key"),
     deleteFromLocalDb: method("wallet.deleteFromLocalDb", "key"),
     listLocalDb: method("wallet.listLocalDb", "prefix"),
     batchLocalDb: method("wallet.batchLocalDb", "ops"),
+    confirmRestored: method("wallet.confirmRestored"),
     getLayer2State: method("wallet.getLayer2State"),
     updateLayer2State: method("wallet.updateLayer2State", "patch"),
   });
@@ -267,6 +269,13 @@
           const action = apply(mapGet, interfaceActions, [message.action]);
           if (!action) throw new ErrorCtor("there is no action " + message.action);
           return apply(action.call, undefined, [decode(message.params), freeze(decode(message.context))]);
+        });
+        return;
+      case "confirm":
+        finish(message.id, () => {
+          const action = apply(mapGet, interfaceActions, [message.action]);
+          if (!action || typeof action.confirmation !== "function") return null;
+          return apply(action.confirmation, undefined, [decode(message.params)]);
         });
         return;
       case "hook":

@@ -128,3 +128,18 @@ fn an_approval_of_another_intent_is_refused() {
     let refused = Approved::new(transaction(), 5, other.digest());
     assert!(matches!(refused, Err(VaultError::NotTheApprovedIntent { approval_id: 5 })));
 }
+
+#[test]
+fn several_intents_are_bound_to_one_approval_in_their_order() {
+    let other = Intent::Message { from: OWNER, message: Bytes::from_static(b"hello") };
+    let both = [transaction(), other.clone()];
+    let digest = Intent::digest_in_order(&both);
+    assert_eq!(Approved::in_order(&both, 1, 7, digest).expect("bound").intent(), &other);
+    assert!(Approved::in_order(&both, 2, 7, digest).is_err(), "there is no third");
+    let turned = [other.clone(), transaction()];
+    assert!(Approved::in_order(&turned, 0, 7, digest).is_err(), "another order is another agreement");
+    assert!(Approved::in_order(&both[..1], 0, 7, digest).is_err());
+    // Neither an intent alone nor a list of one has the other's digest.
+    assert!(Approved::new(other.clone(), 7, digest).is_err());
+    assert_ne!(Intent::digest_in_order(&both[..1]), both[0].digest());
+}
