@@ -21,6 +21,7 @@ mod jsonrpc;
 pub mod logs;
 pub mod network;
 pub mod nonce;
+mod poll;
 mod revert;
 pub mod simulate;
 pub mod tracker;

@@ -15,8 +15,9 @@ use url::Url;
 
 use crate::error::Layer1Error;
 use crate::jsonrpc::{self, Rpc};
+use crate::poll::Poll;
 use crate::revert;
-use crate::tracker::{Block, BlockRef, Tracker, Want};
+use crate::tracker::{Block, BlockRef, Tracker};
 
 /// The JSON-RPC methods that plugins and sites may pass through to layer 1: reads only. The caller of
 /// [`Network::request`] applies it.
@@ -181,8 +182,9 @@ impl Network {
     /// # Errors
     /// [`Layer1Error::ChainIdMismatch`], [`Layer1Error::Unreachable`], [`Layer1Error::Config`].
     pub async fn connect(config: NetworkConfig) -> Result<Self, Layer1Error> {
-        if config.reorg_limit == 0 || config.poll_interval.is_zero() {
-            return Err(Layer1Error::Config("poll interval and reorg limit must be above zero".to_owned()));
+        if config.reorg_limit == 0 || config.poll_interval.is_zero() || config.stale_after.is_zero() {
+            let text = "poll interval, reorg limit and the patience with a head that stands still must be above zero";
+            return Err(Layer1Error::Config(text.to_owned()));
         }
         let rpc = Arc::new(Rpc::new(&config.name, config.chain_id, &config.rpc_urls)?);
         let first = latest(&rpc).await?;
@@ -191,14 +193,7 @@ impl Network {
         let (recent_sender, recent) = watch::channel(Arc::new(tracker.recent()));
         let (health_sender, health) = watch::channel(Health::Connected);
         let stop = CancellationToken::new();
-        let poll = Poll {
-            rpc: Arc::clone(&rpc),
-            tracker,
-            interval: config.poll_interval,
-            head: head_sender,
-            recent: recent_sender,
-            health: health_sender,
-        };
+        let poll = Poll::new(&config, Arc::clone(&rpc), tracker, head_sender, recent_sender, health_sender);
         tokio::spawn(stop.clone().run_until_cancelled_owned(poll.run()));
         let _stop_on_drop = stop.clone().drop_guard();
         Ok(Self { inner: Arc::new(Inner { config, rpc, head, health, recent, stop, _stop_on_drop }) })
@@ -308,66 +303,4 @@ impl Network {
 
 pub(crate) async fn latest(rpc: &Rpc) -> Result<Block, Layer1Error> {
     rpc.get("eth_getBlockByNumber", json!(["latest", false])).await
-}
-
-/// The tracker's task. One look per interval: the newest block, and whatever the parent-hash walk wants besides.
-struct Poll {
-    rpc: Arc<Rpc>,
-    tracker: Tracker,
-    interval: Duration,
-    head: watch::Sender<Head>,
-    recent: watch::Sender<Arc<Vec<BlockRef>>>,
-    health: watch::Sender<Health>,
-}
-
-impl Poll {
-    async fn run(mut self) {
-        loop {
-            tokio::time::sleep(self.interval).await;
-            let now = match self.look().await {
-                Ok(()) => Health::Connected,
-                Err(error) => {
-                    // Half a walk is worth nothing once the chain may have moved on.
-                    self.tracker.abandon();
-                    Health::Unreachable { reason: error.to_string() }
-                }
-            };
-            self.health.send_if_modified(|health| {
-                let changed = *health != now;
-                if changed {
-                    match &now {
-                        Health::Connected => tracing::info!("layer 1 answers again"),
-                        Health::Unreachable { reason } => tracing::warn!(%reason, "layer 1 is away"),
-                        Health::Stale { reason, .. } => tracing::warn!(%reason, "layer 1 stands still"),
-                        Health::Disagree { reason } => tracing::error!(%reason, "layer 1 is of two minds"),
-                    }
-                    *health = now;
-                }
-                changed
-            });
-        }
-    }
-
-    async fn look(&mut self) -> Result<(), Layer1Error> {
-        let mut want = self.tracker.offer(latest(&self.rpc).await?);
-        while let Some(wanted) = want {
-            let block: Option<Block> = match wanted {
-                Want::Hash(hash) => self.rpc.get("eth_getBlockByHash", json!([hash, false])).await?,
-                Want::Number(number) => self.rpc.get("eth_getBlockByNumber", json!([U64::from(number), false])).await?,
-            };
-            want = self.tracker.answer(wanted, block);
-        }
-        let head = self.tracker.head();
-        if head != *self.head.borrow() {
-            if head.reorg_depth > 0 {
-                tracing::info!(number = head.number, depth = head.reorg_depth, "layer 1 was reorganised");
-                // It can be another chain behind the same address by now.
-                self.rpc.doubt();
-            }
-            // The chain first: who wakes on the head looks into it.
-            self.recent.send_replace(Arc::new(self.tracker.recent()));
-            self.head.send_replace(head);
-        }
-        Ok(())
-    }
 }

@@ -128,8 +128,8 @@ async fn an_endless_answer_is_cut_off() {
 }
 
 #[test]
-fn only_http_is_spoken() {
-    for url in ["file:///etc/passwd", "ftp://host/", "ws://host/"] {
+fn only_http_and_websocket_are_spoken() {
+    for url in ["file:///etc/passwd", "ftp://host/", "mailto:a@b"] {
         let error = Rpc::new("test", 5, &[url.parse().expect("a URL")]).expect_err("refused");
         assert!(error.to_string().contains("http://"), "{error}");
     }
