@@ -339,6 +339,7 @@ impl Host {
                     "caller" => host.execute_caller(id, &approval.request.intent).await,
                     "call" => host.execute_caller_call(&approval).await,
                     "deposit" | "withdraw" | "fund" | "exit" => host.execute_call(&approval).await,
+                    "permission" => host.execute_permission(&approval).await,
                     "sign" => host.execute_sign(&approval).await,
                     other => Err(HostError::internal(format!("an approval of unknown kind {other:?}"))),
                 }

@@ -26,10 +26,13 @@ pub mod interface;
 pub mod lookalike;
 pub mod messages;
 mod networks;
+mod notices;
 mod plugin;
 mod policies;
 pub mod policy;
+mod schedule;
 pub mod screen;
+mod screens;
 pub mod siwe;
 mod solutions;
 mod text;
@@ -99,6 +102,9 @@ struct Inner {
     proposing: Mutex<()>,
     /// Approvals that are being executed in this process.
     executing: Mutex<HashSet<u64>>,
+    screens: screens::Screens,
+    schedule: schedule::Schedule,
+    rates: wallet::Rates,
     /// Open calls by caller.
     open_calls: Mutex<HashMap<String, usize>>,
     /// When this process began, Unix milliseconds.
@@ -146,6 +152,9 @@ impl Host {
                 owners: Mutex::default(),
                 proposing: Mutex::default(),
                 executing: Mutex::default(),
+                screens: screens::Screens::default(),
+                schedule: schedule::Schedule::default(),
+                rates: wallet::Rates::default(),
                 open_calls: Mutex::default(),
                 started_at: now(),
                 cancel: CancellationToken::new(),

@@ -293,13 +293,19 @@ pub struct TransferView {
     pub id: i64,
     /// Handle.
     pub solution: String,
-    /// `deposit` or `withdrawal`.
+    /// `deposit`, `withdrawal`, `payment-in` or `payment-out`.
     pub kind: String,
     /// Called function.
     pub function: String,
-    /// Wei (decimal string).
+    /// Decimal string in the asset's smallest unit: wei for `ETH`.
     pub amount: String,
-    /// `sent`, `included`, `confirmed`, `failed`.
+    /// `ETH`, a token's address, or what the plugin calls it.
+    #[serde(default)]
+    pub asset: String,
+    /// True where the plugin itself tracks it: amount, asset and stage are its words.
+    #[serde(default)]
+    pub plugin: bool,
+    /// `sent`, `included`, `confirmed`, `failed`; a stage of the plugin's own where it tracks it.
     pub stage: String,
     /// Layer-1 transaction.
     pub transaction: Option<String>,
@@ -446,4 +452,42 @@ pub struct DryRunRow {
     pub passes: bool,
     /// The limit that would have stopped it.
     pub reason: Option<String>,
+}
+
+/// Something a plugin, or the wallet itself, told the user.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NoticeView {
+    /// Number.
+    pub id: u64,
+    /// Handle of the solution it is from or about; none for the wallet's own.
+    pub solution: Option<String>,
+    /// True where the words are the plugin's: quote and attribute them.
+    pub plugin: bool,
+    /// `info`, `success`, `warning` or `danger`.
+    pub level: String,
+    /// The words, cleaned and capped.
+    pub text: String,
+    /// An action of the solution that goes with it.
+    pub action: Option<String>,
+    /// Created, Unix milliseconds.
+    pub created_at: u64,
+    /// The user has seen it.
+    pub read: bool,
+}
+
+/// A screen that a plugin shows.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ScreenView {
+    /// Number, for `screen_answer`.
+    pub id: u64,
+    /// Handle of the solution.
+    pub solution: String,
+    /// True while the plugin waits for an answer, which closes the screen.
+    pub asks: bool,
+    /// The checked tree.
+    pub screen: Json,
+    /// The same for a terminal, in the plugin's frame.
+    pub text: String,
 }

@@ -262,6 +262,7 @@ impl Host {
         });
         locked(&self.inner.solutions).insert(solution.id, Arc::clone(&running));
         self.follow_layer1(&running);
+        self.follow_schedule(&running);
         Ok(())
     }
 

@@ -9,6 +9,8 @@ mod execute;
 mod keys;
 mod layer1;
 mod network;
+mod others;
+mod rates;
 mod signatures;
 mod state;
 mod token;
@@ -17,6 +19,7 @@ mod transfers;
 pub(crate) use contracts::Contracts;
 pub(crate) use execute::{CallIntent, Signer};
 pub(crate) use keys::export_warnings;
+pub(crate) use rates::Rates;
 
 use crate::error::{HostError, code};
 use crate::plugin::Cause;
@@ -128,6 +131,7 @@ fn always(_: &Running, _: &Json) -> bool {
 }
 
 const KEYS: Needs = Needs::Capabilities(|_, _| Ok(vec![Capability::Keys]));
+const EXPORT: Needs = Needs::Capabilities(|_, _| Ok(vec![Capability::KeyExport]));
 const DATABASE: Needs = Needs::Capabilities(|_, _| Ok(vec![Capability::LocalDatabase]));
 const LAYER1_READ: Needs = Needs::Capabilities(|_, _| Ok(vec![Capability::Layer1Read]));
 
@@ -154,6 +158,18 @@ pub static WALLET_METHODS: &[WalletMethod] = &[
     )
     .signs(always)
     .while_locked(WhileLocked::NotForCallers),
+    WalletMethod::new(
+        "wallet.exportPrivateKey",
+        EXPORT,
+        Effect::Own,
+        || json!({ "index": 0 }),
+        handle!(&export_private_key),
+    )
+    .signs(always)
+    .while_locked(WhileLocked::Refused),
+    WalletMethod::new("wallet.getSecret", EXPORT, Effect::Own, || json!({ "label": "sample" }), handle!(&get_secret))
+        .signs(always)
+        .while_locked(WhileLocked::Refused),
     WalletMethod::new(
         "wallet.deposit",
         Needs::Capabilities(layer1::needs_deposit),
@@ -228,6 +244,66 @@ pub static WALLET_METHODS: &[WalletMethod] = &[
         Effect::Own,
         || json!({ "patch": { "sample": 1 } }),
         handle!(&update_layer2_state),
+    ),
+    // The user's own history, wake-ups, words and screens: bounded, and shown as the plugin's.
+    WalletMethod::new(
+        "wallet.trackTransfer",
+        Needs::Nothing,
+        Effect::Own,
+        || json!({ "transfer": { "kind": "deposit", "amount": { "$n": "1" }, "stages": ["seen", "done"] } }),
+        handle!(&track_transfer),
+    ),
+    WalletMethod::new(
+        "wallet.updateTransfer",
+        Needs::Nothing,
+        Effect::Own,
+        || json!({ "id": 1, "stage": "done" }),
+        handle!(&update_transfer),
+    ),
+    WalletMethod::new(
+        "wallet.schedule",
+        Needs::Nothing,
+        Effect::Own,
+        || json!({ "job": { "name": "sample", "after": 1000 } }),
+        handle!(&schedule),
+    ),
+    WalletMethod::new("wallet.cancel", Needs::Nothing, Effect::Own, || json!({ "name": "sample" }), handle!(&cancel)),
+    WalletMethod::new(
+        "wallet.notify",
+        Needs::Nothing,
+        Effect::Own,
+        || json!({ "notice": { "level": "info", "text": "sample" } }),
+        handle!(&notify),
+    ),
+    WalletMethod::new(
+        "wallet.displayUi",
+        Needs::Nothing,
+        Effect::Own,
+        || json!({ "screen": { "type": "Text", "children": "sample" } }),
+        handle!(&show_screen),
+    ),
+    WalletMethod::new(
+        "wallet.updateUi",
+        Needs::Nothing,
+        Effect::Own,
+        || json!({ "id": 1, "screen": { "type": "Text", "children": "sample" } }),
+        handle!(&change_screen),
+    ),
+    // The permission is a caller's grant on the other solution; what it may cause is decided there.
+    WalletMethod::new(
+        "wallet.callPlugin",
+        Needs::Nothing,
+        Effect::Own,
+        || json!({ "solution": "sample", "action": "sample", "params": {} }),
+        handle!(call_plugin),
+    )
+    .while_locked(WhileLocked::NotForCallers),
+    WalletMethod::new(
+        "wallet.requestPermission",
+        Needs::Nothing,
+        Effect::Asks,
+        || json!({ "permission": { "layer1": "blocks" } }),
+        handle!(request_permission),
     ),
     WalletMethod::new(
         "layer1.request",

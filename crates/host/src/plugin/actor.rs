@@ -180,7 +180,8 @@ impl Actor {
         };
         life.open.insert(ON_START, Open { answer: None, causes: Vec::new() });
         self.handle(&mut life, outgoing);
-        let on_start = json!({ "t": "hook", "id": ON_START, "hook": "onStart", "arg": { "restored": false } });
+        let restored = self.host.restored(self.program.solution).unwrap_or(true);
+        let on_start = json!({ "t": "hook", "id": ON_START, "hook": "onStart", "arg": { "restored": restored } });
         let mut end = self.turn(&mut life, &on_start).await;
         while end.is_none() {
             // Calls that came before `onStart` had resolved go first.
@@ -215,6 +216,7 @@ impl Actor {
             let _ = command.into_answer().send(Err(undelivered(why.clone())));
         }
         self.host.connections().close_all(self.program.solution);
+        self.host.inner.screens.close_all(self.program.solution);
         end
     }
 

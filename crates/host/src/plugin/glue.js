@@ -137,6 +137,8 @@
     getAccount: method("wallet.getAccount", "index"),
     getAccounts: method("wallet.getAccounts"),
     signWithAccount: method("wallet.signWithAccount", "index", "payload"),
+    exportPrivateKey: method("wallet.exportPrivateKey", "index"),
+    getSecret: method("wallet.getSecret", "label"),
     deposit: method("wallet.deposit", "call"),
     withdraw: method("wallet.withdraw", "call"),
     fundAccount: method("wallet.fundAccount", "index", "value"),
@@ -149,6 +151,15 @@
     confirmRestored: method("wallet.confirmRestored"),
     getLayer2State: method("wallet.getLayer2State"),
     updateLayer2State: method("wallet.updateLayer2State", "patch"),
+    trackTransfer: method("wallet.trackTransfer", "transfer"),
+    updateTransfer: method("wallet.updateTransfer", "id", "stage"),
+    schedule: method("wallet.schedule", "job"),
+    cancel: method("wallet.cancel", "name"),
+    notify: method("wallet.notify", "notice"),
+    displayUi: method("wallet.displayUi", "screen", "options"),
+    updateUi: method("wallet.updateUi", "id", "screen"),
+    callPlugin: method("wallet.callPlugin", "solution", "action", "params"),
+    requestPermission: method("wallet.requestPermission", "permission"),
   });
 
   const callHost = boundary.call;

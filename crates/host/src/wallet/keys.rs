@@ -3,12 +3,14 @@
 use super::{Request, message_bytes, signature_json};
 use crate::error::HostError;
 use crate::solutions::Running;
+use crate::text::quoted;
 use crate::{Host, now, wire};
 use alloy::dyn_abi::TypedData;
 use alloy::primitives::B256;
 use entresol_package::Permission;
 use entresol_store::JournalIntent;
 use entresol_vault::SubtreePayload;
+use secrecy::ExposeSecret;
 use serde_json::{Value as Json, json};
 
 impl Host {
@@ -106,6 +108,48 @@ impl Host {
         let signature = self.journaled(intent, sign).await?;
         signature_json(&format!("0x{}", hex::encode(signature)))
     }
+
+    /// The private key of a layer-2 account, for schemes the wallet does not know.
+    pub(super) async fn export_private_key(&self, request: &Request) -> Result<Json, HostError> {
+        let running = &request.running;
+        let index = self.known_account(running, &request.params["index"], "exportPrivateKey")?;
+        let intent = JournalIntent {
+            solution: Some(running.id),
+            actor: running.name.clone(),
+            action: "export private key".into(),
+            resource: format!("{}/{index}", running.key_path),
+            detail: causes_detail(request),
+        };
+        let export = async { Ok(self.vault().export_subtree_key(&running.key_path, index)?) };
+        let key = self.journaled(intent, export).await?;
+        Ok(Json::String(key.expose_secret().to_owned()))
+    }
+
+    /// 32 bytes of the subtree's own, the same for the same label.
+    pub(super) async fn get_secret(&self, request: &Request) -> Result<Json, HostError> {
+        let running = &request.running;
+        let label = match request.params["label"].as_str() {
+            Some(label) if !label.is_empty() && label.len() <= MAX_LABEL => label,
+            _ => return Err(HostError::invalid(format!("getSecret: label is a string of 1 to {MAX_LABEL} bytes"))),
+        };
+        let intent = JournalIntent {
+            solution: Some(running.id),
+            actor: running.name.clone(),
+            action: "get secret".into(),
+            resource: quoted(label),
+            detail: causes_detail(request),
+        };
+        let derive = async { Ok(self.vault().subtree_secret(&running.key_path, label)?) };
+        let secret = self.journaled(intent, derive).await?;
+        Ok(wire::bytes(secret.expose()))
+    }
+}
+
+/// Longest label of a secret in bytes.
+const MAX_LABEL: usize = 256;
+
+fn causes_detail(request: &Request) -> Json {
+    json!({ "causes": request.causes.iter().map(|cause| cause.caller.as_str()).collect::<Vec<_>>() })
 }
 
 pub(super) fn index_of(given: &Json, what: &str) -> Result<u32, HostError> {

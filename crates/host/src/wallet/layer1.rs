@@ -5,16 +5,17 @@ use super::contracts::Contracts;
 use super::execute::{Before, CallIntent, Signer};
 use super::{Request, token};
 use crate::approvals::{GAS_MARGIN_PERCENT, Proposal, Requester};
+use crate::effects::Told;
 use crate::error::{HostError, code};
 use crate::gateway::{EncodedCall, parse_address};
-use crate::messages::{ApprovalView, GatewayCallInput, Row};
+use crate::messages::{ApprovalView, GatewayCallInput};
 use crate::plugin::Cause;
 use crate::policy::{Ask, TokenAmount, What, selector};
 use crate::solutions::Running;
-use crate::text::ether;
+use crate::text::{ether, row};
 use crate::{Actor, Capability, Host, Operation, wire};
 use alloy::primitives::{Address, Bytes, U256};
-use entresol_layer1::{CallRequest, Fees};
+use entresol_layer1::{CallRequest, Fees, Network};
 use entresol_package::manifest::{GATEWAY, Role};
 use entresol_vault::Intent;
 use serde_json::Value as Json;
@@ -299,6 +300,20 @@ impl Host {
         })
     }
 
+    /// What the call changes now, in words; where the endpoint cannot tell, that it succeeds.
+    async fn changes(&self, network: &Network, call: &CallRequest, sender: &Sender, gas: u64) -> Told {
+        match self.simulated(network, call, Some(&sender.words)).await {
+            Ok(simulated) => simulated.told,
+            Err(error) => {
+                tracing::debug!(%error, "a call could not be simulated");
+                let mut told = Told::default();
+                told.rows.push(row("Checked", format!("the call succeeds on the newest block ({gas} gas)")));
+                told.warnings.push("Your node cannot simulate: changes of tokens and allowances are not shown.".into());
+                told
+            }
+        }
+    }
+
     async fn propose_call(
         &self,
         running: &Arc<Running>,
@@ -318,16 +333,19 @@ impl Host {
         let balance = network.balance(sender.address).await?;
         refuse_poor(&sender, balance, value, U256::ZERO, &running.network)?;
         let fees = network.fees().await?;
-        let (before, gas, checked) = match wanted.token {
+        let (before, gas, mut told) = match wanted.token {
             None => {
                 let gas = network.estimate_gas(&request).await?;
-                (None, gas, format!("the call succeeds on the newest block ({gas} gas)"))
+                (None, gas, self.changes(network, &request, &sender, gas).await)
             }
             Some(moved) => {
                 let plan = token::plan(network, &request, moved).await?;
                 let fee = Fee::of(plan.approve_gas, fees);
                 let intent = transaction(chain_id, &plan.approve, fee.ceiling);
-                (Some((Before { intent, token: moved.token, amount: moved.amount }, fee)), plan.gas, plan.checked)
+                let mut told = self.changes(network, &plan.approve, &sender, plan.approve_gas).await;
+                told.rows.retain(|row| row.label != "Checked");
+                told.rows.push(row("Checked", plan.checked));
+                (Some((Before { intent, token: moved.token, amount: moved.amount }, fee)), plan.gas, told)
             }
         };
         let fee = Fee::of(gas, fees);
@@ -352,8 +370,8 @@ impl Host {
         rows.push(row("Calls", call.signature.clone()));
         rows.extend(call.arguments.iter().map(|(name, value)| row(name, value.clone())));
         rows.push(row("Fee", fee.words()));
-        rows.push(row("Checked", checked));
-        let mut warnings = Vec::new();
+        rows.append(&mut told.rows);
+        let mut warnings = told.warnings;
         if let Some(deadline) = wanted.deadline {
             rows.push(row("Until block", deadline.to_string()));
             warnings.extend(self.deadline_warning(network, deadline).await?);
@@ -452,10 +470,6 @@ fn refuse_poor(sender: &Sender, balance: U256, value: U256, fee: U256, network: 
         code::TRANSACTION_REJECTED,
         format!("account {address} has {} on {network}; {needed}; {}", ether(balance), sender.remedy),
     ))
-}
-
-fn row(label: &str, value: String) -> Row {
-    Row { label: label.to_owned(), value }
 }
 
 fn given(call: &Json, name: &str) -> bool {
