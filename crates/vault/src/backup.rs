@@ -314,3 +314,6 @@ impl<R: Read> fmt::Debug for BackupReader<R> {
         f.debug_struct("BackupReader").field("chunks", &self.stream.next).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,9 @@
 //! From a passphrase to a key.
 
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 use crate::VaultError;
 use crate::locked::Locked;
@@ -52,11 +53,18 @@ impl KdfCost {
     }
 }
 
-/// Argon2id. The key lies in locked memory; Argon2's own working memory is wiped, but too large to be locked.
+/// Argon2id. The key lies in locked memory. Argon2's working memory, from whose last blocks the key could be made
+/// again, is too large to be locked; it is wiped here, because the library does not wipe what it allocates itself.
 pub(crate) fn stretch(passphrase: &SecretString, salt: &[u8; 32], cost: KdfCost) -> Result<Locked, VaultError> {
+    let params = cost.params()?;
+    let mut blocks = Zeroizing::new(Vec::new());
+    // A file may ask for more than this machine has; that is an error and no end of the process.
+    let memory = VaultError::Cost { reason: "this machine has not that much memory" };
+    blocks.try_reserve_exact(params.block_count()).map_err(|_| memory)?;
+    blocks.resize(params.block_count(), Block::new());
     let mut key = Locked::new(1);
-    Argon2::new(Algorithm::Argon2id, Version::V0x13, cost.params()?)
-        .hash_password_into(passphrase.expose_secret().as_bytes(), salt, key.get_mut(0))
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+        .hash_password_into_with_memory(passphrase.expose_secret().as_bytes(), salt, key.get_mut(0), &mut *blocks)
         .map_err(|_| VaultError::Crypto { what: "stretching the passphrase" })?;
     Ok(key)
 }
