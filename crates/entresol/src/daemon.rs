@@ -1,6 +1,6 @@
 //! The daemon: puts vault, store, sandbox, host, control socket and web page together, and takes them apart again.
 //!
-//! Order of starting: exclusive lock on the home, vault (the passphrase opens it), database (its key lies in the
+//! Order of starting: no core dumps, exclusive lock on the home, vault (the passphrase opens it), database (its key lies in the
 //! vault's file), engine, host, socket, page, ready line. Order of ending: socket and page, host, lock.
 
 use std::fs::File;
@@ -24,6 +24,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::cli;
 use crate::context::{Context, NoWallet};
+use crate::hardening;
 use crate::output::{Progress, note};
 use crate::process::Signals;
 use crate::secrets;
@@ -41,6 +42,7 @@ pub(crate) fn start_logging() {
 
 pub(crate) async fn run(context: &Context, args: &cli::Daemon) -> anyhow::Result<()> {
     start_logging();
+    hardening::harden()?;
     let stop = CancellationToken::new();
     let home = context.home.path();
     if !context.home.keystore().exists() {

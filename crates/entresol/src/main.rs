@@ -6,6 +6,7 @@
 //! | [`commands`] | one function a command; each is a call over the control socket and a table |
 //! | [`daemon`] | puts vault, store, sandbox, host, api and web together |
 //! | [`devnet`], [`demo`] | real processes on a local chain |
+//! | [`hardening`] | no core dumps, no debuggers |
 //! | [`process`] | child processes that never outlive this one |
 //! | [`output`], [`units`], [`secrets`] | what is printed, how amounts are written, where secrets come from |
 
@@ -17,6 +18,7 @@ mod context;
 mod daemon;
 mod demo;
 mod devnet;
+mod hardening;
 mod output;
 mod plugin_files;
 mod process;

@@ -1,7 +1,7 @@
 //! The control socket from outside: who may do what, and what a hostile or clumsy peer gets.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -227,4 +227,24 @@ fn no_file_holds_a_secret() {
             assert!(!found, "{} holds {secret:?}", entry.path().display());
         }
     }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_daemon_leaves_no_core_dump_and_cannot_be_attached_to() {
+    let wallet = Wallet::new();
+    let daemon = wallet.daemon();
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", daemon.pid())).expect("the kernel's table");
+    let line = limits.lines().find(|line| line.starts_with("Max core file size")).expect("a line");
+    let numbers: Vec<_> = line.split_whitespace().filter(|word| word.parse::<u64>().is_ok()).collect();
+    assert_eq!(numbers, ["0", "0"], "soft and hard limit: {line:?}");
+    // A process of the same user may not look into its memory, and its files belong to root. Root may do as it likes
+    // and owns them anyway, so with root there is nothing to see here.
+    if !rustix::process::getuid().is_root() {
+        let environment = std::fs::metadata(format!("/proc/{}/environ", daemon.pid())).expect("there");
+        assert_eq!(environment.uid(), 0);
+        assert!(std::fs::File::open(format!("/proc/{}/mem", daemon.pid())).is_err());
+    }
+    // The control socket knows its peers by the kernel's word, not by /proc.
+    assert_eq!(Peer::of(&wallet).call("status", json!({}))["error"], Json::Null);
 }
