@@ -10,6 +10,8 @@
 //! - a **subtree** account lies below a solution's [`SubtreePath`], which can never be, contain or lie in a wallet path;
 //!   it signs what the solution's plugin asks for.
 
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests write files of their own"))]
+
 mod error;
 mod intent;
 mod kdf;

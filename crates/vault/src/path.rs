@@ -1,4 +1,16 @@
 //! Derivation paths that a solution may have, as a type: a [`SubtreePath`] that exists is allowed.
+//!
+//! Default roots take from ERC-1775 ("App Keys", a draft) its aim and the form of its early path scheme:
+//! - followed: an application has keys of its own, apart from the accounts, which come back from the seed and the
+//!   application's identity alone; they lie below `m/43'/60'/1775'` (BIP-43's purpose, Ethereum's coin type, the ERC's
+//!   number), at a hash of that identity cut into hardened levels;
+//! - different: the identity is the chain, the gateway and the package instead of a website's name; its hash is
+//!   keccak256, of which 124 bits are kept as 4 levels of 31 bits, instead of an ENS namehash as 16 levels of 16 bits;
+//!   there is no level for a persona;
+//! - not followed: the ERC's later text, which gives up paths for keccak256(private key ‖ origin), and its method that
+//!   hands the key itself to a website.
+//!
+//! So these are not the keys that another wallet with ERC-1775 would derive.
 
 use std::fmt;
 use std::str::FromStr;

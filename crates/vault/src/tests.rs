@@ -11,6 +11,12 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::{Approved, Intent, KdfCost, SubtreePath, SubtreePayload, Vault, VaultError};
 
+mod debug;
+mod import;
+mod locks;
+mod model;
+mod passphrase;
+
 const CHEAP: KdfCost = KdfCost { memory_kib: 8, passes: 1, lanes: 1 };
 const JUNK: &str = "test test test test test test test test test test test junk";
 
@@ -97,6 +103,31 @@ fn bip44_vectors() {
         assert_eq!((account.address, account.index), (expect, index));
         assert_eq!(account.path, format!("m/44'/60'/0'/0/{index}"));
         assert!(matches!(account.public_key[0], 2 | 3));
+    }
+}
+
+#[test]
+fn erc1775_vectors() {
+    // Computed by an implementation of BIP-32, secp256k1 and keccak256 that shares no code with this one.
+    let vault = junk();
+    let gateway = Some(address!("0x5FbDB2315678afecb367f032d93F642f64180aa3"));
+    let last = (1 << 31) - 1;
+    for (root, index, expect) in [
+        (SubtreePath::default_for(1, gateway, "payments"), 0, address!("0x4D452977539F197026CfC7B128a9985970104CeB")),
+        (SubtreePath::default_for(1, gateway, "payments"), 1, address!("0xC337F578ED89dbc8dd5130fFC47530FC51E1108f")),
+        (
+            SubtreePath::default_for(1, gateway, "payments"),
+            last,
+            address!("0x5576D2a4480825aBBFe952fe9E3d29ca092754A8"),
+        ),
+        (SubtreePath::default_for(1, None, "payments"), 0, address!("0xd9ce50Ec42935005EfCFE7654353E4d3b47cC06A")),
+        (
+            SubtreePath::default_for(31337, gateway, "@entresol/payments"),
+            1,
+            address!("0x7f9e617120eb10358804C8b25Af0Cc730dE9aF2b"),
+        ),
+    ] {
+        assert_eq!(vault.subtree_account(&root, index).expect("derived").address, expect, "{root}/{index}");
     }
 }
 
@@ -254,12 +285,6 @@ fn an_owner_signs_only_what_was_approved_for_it() {
     let signature = Signature::from_raw_array(&vault.sign_message(0, &approved).expect("signed")).expect("a signature");
     assert_eq!(signature.recover_address_from_msg("hello").expect("a signer"), owner);
     assert!(matches!(vault.sign_message(1, &approved), Err(VaultError::DiffersFromIntent { .. })));
-}
-
-#[test]
-fn debug_shows_no_secret() {
-    let vault = junk();
-    assert_eq!(format!("{vault:?}"), "Vault { locked: false, .. }");
 }
 
 #[test]

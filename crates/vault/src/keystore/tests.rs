@@ -17,6 +17,122 @@ fn reread(mut keystore: Keystore) -> Result<Keystore, VaultError> {
     Keystore::parse(keystore.to_text()?.as_bytes())
 }
 
+/// Written by the last program that knew only version 1, with the words `test test … junk`.
+const VERSION_1: &[u8] = include_bytes!("v1.json");
+
+/// The key of its database, as that program opened it.
+const VERSION_1_DATABASE: &str = "029ee0fa46b5e0f86b040953f48a566d22a8981a846d3cb1e80147b6fad6e1dc";
+
+fn key(byte: u8) -> Locked {
+    Locked::one(&[byte; 32])
+}
+
+/// With two imported keys.
+fn with_imported() -> Keystore {
+    let (keystore, right) = (sample(), passphrase("correct horse"));
+    let master = keystore.master(&right).expect("right");
+    let keystore = keystore.with_imported(&right, &master, &key(1)).expect("imported");
+    keystore.with_imported(&right, &master, &key(2)).expect("imported")
+}
+
+fn is_version_1(opened: &Opened) -> bool {
+    // The entropy of `test test … junk`.
+    hex::encode(opened.entropy()) == "df9bf37e6fcdf9bf37e6fcdf9bf37e3c"
+        && hex::encode(opened.database_key.expose()) == VERSION_1_DATABASE
+}
+
+#[test]
+fn a_file_of_version_1_opens_and_becomes_version_2_when_it_is_written() {
+    let right = passphrase("correct horse battery staple");
+    let old = Keystore::parse(VERSION_1).expect("sound");
+    assert_eq!((old.version, &old.extension), (1, &None));
+    assert_eq!(old.to_text().expect("text").as_bytes(), VERSION_1, "reading changes nothing");
+    assert!(is_version_1(&old.open(&right).expect("open")));
+    assert!(old.imported().expect("sound").is_empty());
+    assert!(matches!(old.open(&passphrase("correct horse")), Err(VaultError::WrongPassphrase)));
+
+    let master = old.master(&right).expect("right");
+    let new = passphrase("another");
+    let changed = old.with_passphrase(&master, &new, CHEAP).expect("changed");
+    let imported = old.with_imported(&right, &master, &key(1)).expect("imported");
+    let both = changed.with_imported(&new, &master, &key(1)).expect("imported");
+    for (what, keystore, passphrase, keys) in
+        [("changed", changed, &new, 0), ("imported", imported, &right, 1), ("both", both, &new, 1)]
+    {
+        let keystore = Keystore::parse(keystore.to_text().expect("text").as_bytes()).expect(what);
+        assert_eq!(keystore.version, 2, "{what}");
+        assert_eq!((&keystore.seed, &keystore.database_key), (&old.seed, &old.database_key), "{what}");
+        let opened = keystore.open(passphrase).expect(what);
+        assert!(is_version_1(&opened), "{what}");
+        assert_eq!(opened.imported.len(), keys, "{what}");
+    }
+}
+
+#[test]
+fn imported_keys_come_out_in_their_order() {
+    let keystore = Keystore::parse(with_imported().to_text().expect("text").as_bytes()).expect("sound");
+    let opened = keystore.open(&passphrase("correct horse")).expect("open");
+    assert_eq!((opened.imported.get(0), opened.imported.get(1)), (&[1; 32], &[2; 32]));
+    let indices: Vec<_> = keystore.imported().expect("sound").iter().map(|account| account.index).collect();
+    assert_eq!(indices, [1 << 31, (1 << 31) + 1]);
+}
+
+#[test]
+fn imported_keys_cannot_be_taken_away_exchanged_or_put_elsewhere() {
+    type Change = fn(&mut Extension, &Extension);
+    let cases: [(&str, Change); 9] = [
+        ("the last one away", |extension, _| drop(extension.imported.pop())),
+        ("all away", |extension, _| extension.imported.clear()),
+        ("another order", |extension, _| extension.imported.swap(0, 1)),
+        ("one twice", |extension, _| extension.imported.push(extension.imported[0].clone())),
+        ("another wallet's", |extension, other| extension.imported = other.imported.clone()),
+        ("another wallet's list", |extension, other| extension.list = other.list.clone()),
+        ("another wallet's origin", |extension, other| extension.origin = other.origin.clone()),
+        ("another public key", |extension, _| {
+            extension.imported[0].public_key = extension.imported[1].public_key.clone();
+        }),
+        ("another sealed key", |extension, _| extension.imported[0].key = extension.imported[1].key.clone()),
+    ];
+    let other = with_imported().extension.expect("version 2");
+    for (what, change) in cases {
+        let mut keystore = with_imported();
+        change(keystore.extension.as_mut().expect("version 2"), &other);
+        let outcome = reread(keystore).and_then(|keystore| keystore.open(&passphrase("correct horse")).map(|_| ()));
+        assert!(matches!(outcome, Err(VaultError::Damaged { .. })), "{what}: {outcome:?}");
+    }
+}
+
+#[test]
+fn a_file_cannot_be_made_an_older_one() {
+    let mut keystore = with_imported();
+    (keystore.version, keystore.extension) = (1, None);
+    let outcome = reread(keystore).expect("a version 1 by its form").open(&passphrase("correct horse"));
+    assert!(matches!(outcome, Err(VaultError::WrongPassphrase)));
+    let mut keystore = with_imported();
+    keystore.version = 1;
+    assert!(matches!(reread(keystore), Err(VaultError::Damaged { .. })));
+    let mut keystore = with_imported();
+    keystore.extension = None;
+    assert!(matches!(reread(keystore), Err(VaultError::Damaged { .. })));
+}
+
+#[test]
+fn a_full_keystore_is_read_and_takes_no_more() {
+    let (mut keystore, right) = (sample(), passphrase("correct horse"));
+    let master = keystore.master(&right).expect("right");
+    for number in 1..=MAX_IMPORTED {
+        let mut secret = Locked::new(1);
+        secret.get_mut(0)[24..].copy_from_slice(&(number as u64).to_be_bytes());
+        keystore = keystore.with_imported(&right, &master, &secret).expect("imported");
+    }
+    let text = keystore.to_text().expect("text");
+    assert!(text.len() < MAX_FILE / 2, "{} bytes", text.len());
+    let keystore = Keystore::parse(text.as_bytes()).expect("sound");
+    assert_eq!(keystore.open(&right).expect("open").imported.len(), MAX_IMPORTED);
+    let more = keystore.with_imported(&right, &master, &key(7));
+    assert!(matches!(more, Err(VaultError::TooManyImported { most: MAX_IMPORTED })));
+}
+
 #[test]
 fn what_was_sealed_comes_out() {
     let keystore = Keystore::parse(sample().to_text().expect("text").as_bytes()).expect("sound");
@@ -47,7 +163,7 @@ fn a_wrong_passphrase_is_called_that() {
 
 #[test]
 fn every_changed_byte_is_an_error() {
-    let content = sample().to_text().expect("text").into_bytes();
+    let content = with_imported().to_text().expect("text").into_bytes();
     for position in 0..content.len() {
         // The lowest bit turns digits into others, 0x20 changes the case of a letter, 0xff makes no UTF-8.
         for mask in [0x01, 0x20, 0xff] {

@@ -120,6 +120,36 @@ fn default_roots_depend_on_chain_gateway_and_package_and_never_change() {
         .assert_eq(&all[0].to_string());
 }
 
+/// Golden values: users find their keys again after a restore only if these never change. They were computed by an
+/// implementation of keccak256 and of the splitting that shares no code with this one.
+#[test]
+fn erc1775_default_roots_are_pinned() {
+    let gateway = Some(address!("0x5FbDB2315678afecb367f032d93F642f64180aa3"));
+    let all_bits = Some(Address::repeat_byte(0xff));
+    for (chain, gateway, package, expect) in [
+        (1, gateway, "payments", "m/43'/60'/1775'/1078252738'/1558610476'/46304231'/1945530857'"),
+        (1, None, "payments", "m/43'/60'/1775'/1484741291'/2034388639'/657365097'/53478830'"),
+        (31337, gateway, "@entresol/payments", "m/43'/60'/1775'/650967466'/2088748670'/1825486931'/267542543'"),
+        (11_155_111, None, "", "m/43'/60'/1775'/885882296'/2022348849'/777513569'/1030818330'"),
+        (u64::MAX, all_bits, "ünï/çødé", "m/43'/60'/1775'/1398651654'/904111456'/1773600212'/494368956'"),
+    ] {
+        assert_eq!(SubtreePath::default_for(chain, gateway, package).to_string(), expect);
+    }
+}
+
+#[test]
+fn erc1775_splits_the_first_124_bits_of_the_hash_from_the_left() {
+    let path = SubtreePath::default_for(7, None, "split");
+    let mut text = b"entresol subtree v1\n".to_vec();
+    text.extend([0, 0, 0, 0, 0, 0, 0, 7, 0]);
+    text.extend([0; 20]);
+    text.extend(b"split");
+    let bits: String = keccak256(text).iter().map(|byte| format!("{byte:08b}")).collect();
+    let numbers = (0..4).map(|level| u32::from_str_radix(&bits[31 * level..31 * (level + 1)], 2).expect("31 bits"));
+    assert_eq!(path.levels, [43, 60, 1775].into_iter().chain(numbers).collect::<Vec<_>>());
+    assert!(path.child_numbers().all(|number| number >= HARDENED), "hardened at every level");
+}
+
 #[test]
 fn json_goes_through_the_parser() {
     let path: SubtreePath = serde_json::from_str("\"m/43h/60h/9h\"").expect("allowed");
