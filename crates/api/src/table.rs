@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use entresol_host::messages::{CallInput, Decision, GatewayCallInput, NetworkInput, SolutionInput};
+use entresol_host::messages::{ActivityFilter, CallInput, Decision, GatewayCallInput, NetworkInput, SolutionInput};
 use entresol_host::{Actor, Host, HostError, Operation};
 use secrecy::SecretString;
 use serde::de::DeserializeOwned;
@@ -18,9 +18,6 @@ use crate::session::{Attempts, Now, SESSION_LENGTH, SessionKey, Sessions};
 
 /// Longest wait of `approval_wait` and `changes_wait`: the caller asks again after that.
 const LONGEST_POLL: Duration = Duration::from_secs(60);
-
-/// Most rows that `activity` returns at once.
-const MOST_ACTIVITY: u32 = 10_000;
 
 /// Makes a one-time address of the local web page; the error says why there is none.
 pub type WebLink = Arc<dyn Fn() -> Result<String, String> + Send + Sync>;
@@ -198,15 +195,6 @@ struct ChangesWait {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ActivityInput {
-    #[serde(default)]
-    limit: Option<u32>,
-    #[serde(default)]
-    solution: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Permission {
     solution: String,
     permission: String,
@@ -285,10 +273,7 @@ pub static METHODS: &[Method] = &[
         c.host.changes_wait(&actor, input.after, poll(input.timeout_ms)).await?
     }),
     // Records and permissions.
-    method!("activity", Free, ActivityInput, |c, _, actor, input| {
-        let limit = input.limit.unwrap_or(100).min(MOST_ACTIVITY);
-        c.host.activity(&actor, limit, input.solution.as_deref()).await?
-    }),
+    method!("activity", Free, ActivityFilter, |c, _, actor, input| c.host.activity(&actor, input).await?),
     method!("grants", Free, Solution, |c, _, actor, input| c.host.grants(&actor, &input.solution).await?),
     method!("grant_revoke", Session, Permission, |c, _, actor, input| {
         c.host.grant_revoke(&actor, &input.solution, &input.permission).await?

@@ -11,7 +11,7 @@
 mod files;
 mod registry;
 
-pub use files::{create_private_dir, write_file_atomically};
+pub use files::{AtomicFile, create_private_dir, write_file_atomically};
 pub use registry::{Process, REGISTRY, WritePoint};
 
 use std::sync::OnceLock;

@@ -59,6 +59,7 @@ pub(crate) const DEMO: &[&str] = &[
     "store.journal.intent",
     "store.journal.outcome",
     "layer1.transaction.broadcast",
+    "host.epoch.write",
     "sandbox.cache.write",
     "package.tarball.write",
     "package.anvil.write",
@@ -88,6 +89,10 @@ pub const REGISTRY: &[WritePoint] = &[
     // vault
     point("vault.keystore.write", Process::Command, "the sealed keystore file"),
     point("vault.keystore.replace", Process::Daemon, "the keystore with another passphrase or one more imported key"),
+    // host
+    point("host.epoch.write", Process::Daemon, "how often the daemon has started: an older database is told by it"),
+    point("host.backup.write", Process::Daemon, "the sealed backup file"),
+    point("host.restore.write", Process::Command, "a whole home out of a backup"),
     // store (the wallet's database)
     point("store.schema.migrate", Process::Daemon, "the database and its tables, at the newest version"),
     point("store.network.put", Process::Daemon, "a layer-1 network and its endpoints"),

@@ -68,6 +68,7 @@ pub(crate) async fn run(context: &Context, args: &cli::Daemon) -> anyhow::Result
         home: home.to_owned(),
         poll_interval: Duration::from_millis(args.poll_ms),
         allow_private_urls: true,
+        kdf_cost: entresol_vault::KdfCost::default(),
     };
     let host = Host::start(config, vault, store, engine).await?;
     let page = match args.no_web {

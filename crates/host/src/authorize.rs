@@ -110,9 +110,11 @@ impl Host {
     /// Code 4100 with what would help: `data.needs` is `"session"` where the passphrase session is missing.
     pub fn authorize(&self, actor: &Actor, operation: &Operation, resource: &str) -> Result<(), HostError> {
         match (actor, operation) {
-            (Actor::User { .. }, Operation::Read | Operation::Propose)
-            | (Actor::User { session: true }, Operation::Decide)
-            | (Actor::Page, Operation::Read) => Ok(()),
+            (Actor::User { .. }, Operation::Read | Operation::Propose) | (Actor::Page, Operation::Read) => Ok(()),
+            (Actor::User { session: true }, Operation::Decide) => {
+                self.touch();
+                Ok(())
+            }
             (Actor::User { session: false }, Operation::Decide) => Err(HostError::unauthorized(format!(
                 "{resource} needs your passphrase on this terminal (asked once in ten minutes)"
             ))

@@ -16,6 +16,7 @@
 
 mod approvals;
 pub mod authorize;
+mod backup;
 pub mod callers;
 mod calls;
 pub mod decode;
@@ -23,6 +24,7 @@ pub mod effects;
 pub mod error;
 pub mod gateway;
 pub mod interface;
+mod keys;
 pub mod lookalike;
 pub mod messages;
 mod networks;
@@ -42,6 +44,7 @@ mod wallet;
 mod wire;
 
 pub use authorize::{Actor, Capability, Operation};
+pub use backup::{DATABASE, KEYSTORE, restore};
 pub use callers::Caller;
 pub use error::HostError;
 pub use plugin::Cause;
@@ -49,22 +52,24 @@ pub use wallet::{Effect, Needs, Request, WALLET_METHODS, WalletMethod, WhileLock
 
 use entresol_sandbox::Engine;
 use entresol_store::{JournalFilter, JournalIntent, Store};
-use entresol_vault::{Account, Vault};
-use messages::{AccountView, ActivityView, Status};
+use entresol_vault::{Account, KdfCost, Vault};
+use messages::{ActivityFilter, ActivityView, Status};
 use networks::Networks;
 use plugin::connections::Connections;
-use secrecy::SecretString;
 use serde_json::{Value as Json, json};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Most owner accounts that can be listed; a longer list is a mistake.
-const MAX_OWNERS: u32 = 100;
+/// Rows of the activity journal when no number is asked for.
+const ACTIVITY_ROWS: u32 = 100;
+/// Most rows of the activity journal at once.
+const MOST_ACTIVITY: u32 = 10_000;
 /// Longest wait of one `*_wait` method.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
@@ -77,6 +82,8 @@ pub struct HostConfig {
     pub poll_interval: Duration,
     /// The user's own hand may name private and loopback URLs for a solution's network.
     pub allow_private_urls: bool,
+    /// What one guess of a new passphrase, or of a backup's, costs.
+    pub kdf_cost: KdfCost,
 }
 
 /// The host. Clones are handles to the same one.
@@ -107,6 +114,8 @@ struct Inner {
     rates: wallet::Rates,
     /// Open calls by caller.
     open_calls: Mutex<HashMap<String, usize>>,
+    /// When the user was last there, Unix milliseconds.
+    last_use: AtomicU64,
     /// When this process began, Unix milliseconds.
     started_at: u64,
     cancel: CancellationToken,
@@ -156,11 +165,14 @@ impl Host {
                 schedule: schedule::Schedule::default(),
                 rates: wallet::Rates::default(),
                 open_calls: Mutex::default(),
+                last_use: AtomicU64::new(now()),
                 started_at: now(),
                 cancel: CancellationToken::new(),
                 tasks: TaskTracker::new(),
             }),
         };
+        host.count_epoch()?;
+        host.start_auto_lock();
         for network in host.store().networks()? {
             host.start_network(network);
         }
@@ -179,6 +191,9 @@ impl Host {
         self.inner.tasks.wait().await;
         locked(&self.inner.solutions).clear();
         self.inner.networks.close();
+        if let Err(error) = self.count_epoch() {
+            tracing::error!(%error, "the end of this run was not counted");
+        }
     }
 
     /// What the daemon is and does.
@@ -199,59 +214,6 @@ impl Host {
         })
     }
 
-    /// The owner accounts with their balances.
-    ///
-    /// # Errors
-    /// Not authorised; the vault is locked.
-    pub async fn accounts(&self, actor: &Actor) -> Result<Vec<AccountView>, HostError> {
-        self.authorize(actor, &Operation::Read, "accounts")?;
-        let mut views = Vec::new();
-        for index in 0..self.owner_count()? {
-            views.push(self.account_view(index).await?);
-        }
-        Ok(views)
-    }
-
-    /// Adds the next owner account `m/44'/60'/0'/0/i`.
-    ///
-    /// # Errors
-    /// Not authorised; too many.
-    pub async fn account_add(&self, actor: &Actor) -> Result<AccountView, HostError> {
-        self.authorize(actor, &Operation::Propose, "account_add")?;
-        let count = self.owner_count()?;
-        if count >= MAX_OWNERS {
-            return Err(HostError::new(error::code::LIMIT, format!("there are {MAX_OWNERS} owner accounts already")));
-        }
-        self.store().put_meta("owner_count", &json!(count + 1))?;
-        self.changed();
-        self.account_view(count).await
-    }
-
-    async fn account_view(&self, index: u32) -> Result<AccountView, HostError> {
-        let account = self.owner(index)?;
-        let mut balances = BTreeMap::new();
-        for (name, runtime) in self.inner.networks.ready() {
-            if let Ok(balance) = runtime.network.balance(account.address).await {
-                balances.insert(name, balance.to_string());
-            }
-        }
-        Ok(AccountView { index, address: account.address.to_checksum(None), path: account.path, balances })
-    }
-
-    pub(crate) fn owner(&self, index: u32) -> Result<Account, HostError> {
-        if let Some(known) = locked(&self.inner.owners).get(&index) {
-            return Ok(known.clone());
-        }
-        let account = self.vault().owner(index)?;
-        locked(&self.inner.owners).insert(index, account.clone());
-        Ok(account)
-    }
-
-    pub(crate) fn owner_count(&self) -> Result<u32, HostError> {
-        let count = self.store().meta("owner_count")?.and_then(|value| value.as_u64());
-        Ok(count.and_then(|n| u32::try_from(n).ok()).unwrap_or(1).max(1))
-    }
-
     /// Waits until something that a screen could show has changed since `after`, at most `timeout` (and a minute).
     ///
     /// # Errors
@@ -264,22 +226,21 @@ impl Host {
         Ok(*self.inner.changes.borrow())
     }
 
-    /// The newest rows of the activity journal, newest first.
+    /// Rows of the activity journal, newest first.
     ///
     /// # Errors
     /// Not authorised; no such solution.
-    pub async fn activity(
-        &self,
-        actor: &Actor,
-        limit: u32,
-        solution: Option<&str>,
-    ) -> Result<Vec<ActivityView>, HostError> {
+    pub async fn activity(&self, actor: &Actor, filter: ActivityFilter) -> Result<Vec<ActivityView>, HostError> {
         self.authorize(actor, &Operation::Read, "activity")?;
-        let solution = solution.map(|name| self.find(name)).transpose()?.map(|row| row.id);
+        let solution = filter.solution.as_deref().map(|name| self.find(name)).transpose()?.map(|row| row.id);
         let rows = self.store().journal(&JournalFilter {
-            limit: Some(limit.min(10_000)),
+            limit: Some(filter.limit.unwrap_or(ACTIVITY_ROWS).min(MOST_ACTIVITY)),
             solution,
-            ..JournalFilter::default()
+            actor: filter.actor,
+            action: filter.action,
+            since: filter.since,
+            until: filter.until,
+            before_id: filter.before,
         })?;
         Ok(rows
             .into_iter()
@@ -296,38 +257,6 @@ impl Host {
                 }),
             })
             .collect())
-    }
-
-    /// True when this is the wallet's passphrase; slow on purpose.
-    ///
-    /// # Errors
-    /// Wrong passphrase (code 4100).
-    pub async fn verify_passphrase(&self, passphrase: &SecretString) -> Result<(), HostError> {
-        let (vault, passphrase) = (self.vault().clone(), passphrase.clone());
-        blocking(move || vault.verify_passphrase(&passphrase)).await
-    }
-
-    /// Locks the seed: nothing is signed until it is unlocked.
-    ///
-    /// # Errors
-    /// Not authorised.
-    pub async fn lock(&self, actor: &Actor) -> Result<(), HostError> {
-        self.authorize(actor, &Operation::Propose, "lock")?;
-        self.vault().lock();
-        self.changed();
-        Ok(())
-    }
-
-    /// Unlocks the seed and goes on with what was approved meanwhile.
-    ///
-    /// # Errors
-    /// Wrong passphrase.
-    pub async fn unlock(&self, passphrase: &SecretString) -> Result<(), HostError> {
-        let (vault, passphrase) = (self.vault().clone(), passphrase.clone());
-        blocking(move || vault.unlock(&passphrase)).await?;
-        self.resume_approved();
-        self.changed();
-        Ok(())
     }
 
     pub(crate) fn store(&self) -> &Store {

@@ -414,25 +414,12 @@ impl TransactionLog for Log {
         if known.is_some() {
             return Ok(());
         }
-        self.store().insert_transaction(&entresol_store::Transaction {
-            hash: new.hash.to_string(),
-            chain_id: new.chain_id,
-            from: format!("{:#x}", new.from),
-            nonce: new.nonce,
-            raw: new.raw.to_string(),
-            approval_id: new.approval_id.and_then(|id| u64::try_from(id).ok()),
-            solution: new.solution,
-            purpose: new.purpose.clone(),
-            state: TransactionState::Stored,
-            block_number: None,
-            block_hash: None,
-            success: None,
-            gas_used: None,
-            effective_gas_price: None,
-            failure: None,
-            created_at: at,
-            updated_at: at,
-        })?;
+        self.store().insert_transaction(&stored_row(new, at))?;
+        Ok(())
+    }
+
+    fn replace(&self, old: B256, new: &StoredTransaction) -> Result<(), TransactionLogError> {
+        self.store().replace_transaction(&old.to_string(), &stored_row(new, now()))?;
         Ok(())
     }
 
@@ -466,6 +453,28 @@ impl TransactionLog for Log {
     fn open(&self, chain_id: u64) -> Result<Vec<StoredTransaction>, TransactionLogError> {
         let rows = self.store().open_transactions(chain_id)?;
         rows.into_iter().map(open_transaction).collect()
+    }
+}
+
+fn stored_row(new: &StoredTransaction, at: u64) -> entresol_store::Transaction {
+    entresol_store::Transaction {
+        hash: new.hash.to_string(),
+        chain_id: new.chain_id,
+        from: format!("{:#x}", new.from),
+        nonce: new.nonce,
+        raw: new.raw.to_string(),
+        approval_id: new.approval_id.and_then(|id| u64::try_from(id).ok()),
+        solution: new.solution,
+        purpose: new.purpose.clone(),
+        state: TransactionState::Stored,
+        block_number: None,
+        block_hash: None,
+        success: None,
+        gas_used: None,
+        effective_gas_price: None,
+        failure: None,
+        created_at: at,
+        updated_at: at,
     }
 }
 

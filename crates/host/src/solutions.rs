@@ -1,6 +1,7 @@
 //! Solutions: what is proposed, what the user sees of it, what an install writes, and the plugins that run.
 
 use crate::approvals::{Proposal, Requester};
+use crate::backup::PACKAGES;
 use crate::error::{HostError, code};
 use crate::gateway::{Gateway, parse_address};
 use crate::interface::Interface;
@@ -75,12 +76,7 @@ impl Host {
         }
         let runtime = self.runtime(&input.network)?;
         let chain_id = runtime.network.chain_id();
-        if input.owner >= self.owner_count()? {
-            return Err(HostError::invalid(format!(
-                "there is no owner account {}; add one with `entresol account add`",
-                input.owner
-            )));
-        }
+        self.known_owner(input.owner)?;
         let gateway = input.gateway.as_deref().map(|text| parse_address("gateway", text)).transpose()?;
         if let Some(address) = gateway
             && runtime.network.code(address).await?.is_empty()
@@ -125,7 +121,7 @@ impl Host {
         // Requests that the constructor makes are never looked at: the script has no capability yet.
         let interface = blocking(move || instantiate(&engine, &program).map(|(_, _, interface)| interface)).await?;
 
-        let packages = self.inner.config.home.join("packages");
+        let packages = self.inner.config.home.join(PACKAGES);
         let (kept, directory) = (package.clone(), packages);
         let package_dir = blocking(move || kept.store_into(&directory)).await?;
         let grants: Vec<Permission> = package.manifest.requested();
@@ -177,7 +173,7 @@ impl Host {
         plan.grants = kept_grants(&plan.grants, &refused)?;
         let approval = approval.id;
         let pinned = pinned(&plan.solution.package_sha512)?;
-        let folder = PathBuf::from(&plan.solution.package_dir);
+        let folder = self.package_folder(&plan.solution);
         blocking(move || Package::load_stored(&folder, &pinned)).await?;
         // The world may have moved since the proposal: another solution may have taken the path.
         let path: SubtreePath =
@@ -194,6 +190,10 @@ impl Host {
         let install =
             async { Ok(self.store().install(&plan.solution, &plan.grants, Some((approval, &outcome)), now())?) };
         let solution = self.journaled(intent, install).await?;
+        // Later changes of a proxy are measured against what it is now.
+        if let Err(error) = self.gateway_is_unchanged(solution.id).await {
+            tracing::debug!(%error, "the gateway's implementation was not noted yet");
+        }
         self.start_solution(&solution)?;
         self.changed();
         Ok(())
@@ -212,7 +212,7 @@ impl Host {
         let gateway = manifest.contracts.get(GATEWAY).map(Gateway::new).transpose()?;
         let key_path: SubtreePath =
             spec.key_path.parse().map_err(|e| HostError::internal(format!("stored key path: {e}")))?;
-        let package = match Package::load_stored(Path::new(&spec.package_dir), &pinned(&spec.package_sha512)?) {
+        let package = match Package::load_stored(&self.package_folder(spec), &pinned(&spec.package_sha512)?) {
             Ok(package) => package,
             Err(error) => {
                 tracing::error!(solution = %spec.name, %error, "the package is not what was approved; not started");
@@ -264,6 +264,12 @@ impl Host {
         self.follow_layer1(&running);
         self.follow_schedule(&running);
         Ok(())
+    }
+
+    /// Where the approved package lies: below this home, also when the wallet has moved.
+    fn package_folder(&self, spec: &NewSolution) -> PathBuf {
+        let name = Path::new(&spec.package_dir).file_name().unwrap_or_default();
+        self.inner.config.home.join(PACKAGES).join(name)
     }
 
     fn stop_solution(&self, id: i64) {

@@ -14,6 +14,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::middleware;
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
+use entresol_host::messages::ActivityFilter;
 use entresol_host::{Actor, Host, HostError};
 use maud::Markup;
 use tokio::net::TcpListener;
@@ -243,7 +244,11 @@ page!(all_approvals, Page::Approvals, |host| Ok(pages::approvals(&host.approvals
 page!(transfers, Page::Transfers, |host| Ok(pages::transfers(&host.transfers(&Actor::Page, None).await?)));
 
 page!(activity, Page::Activity, |host| {
-    Ok(pages::activity(&host.activity(&Actor::Page, ACTIVITY_ROWS, None).await?))
+    Ok(pages::activity(
+        &host
+            .activity(&Actor::Page, ActivityFilter { limit: Some(ACTIVITY_ROWS), ..ActivityFilter::default() })
+            .await?,
+    ))
 });
 
 async fn solution(

@@ -180,6 +180,7 @@ impl Actor {
         };
         life.open.insert(ON_START, Open { answer: None, causes: Vec::new() });
         self.handle(&mut life, outgoing);
+        // When nobody knows, the plugin is told to look: its data may be older than what it has signed.
         let restored = self.host.restored(self.program.solution).unwrap_or(true);
         let on_start = json!({ "t": "hook", "id": ON_START, "hook": "onStart", "arg": { "restored": restored } });
         let mut end = self.turn(&mut life, &on_start).await;

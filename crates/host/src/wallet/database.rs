@@ -5,7 +5,7 @@ use super::Request;
 use crate::error::{HostError, code};
 use crate::{Host, blocking, now};
 use entresol_package::Permission;
-use entresol_store::{JournalIntent, KvOp, SolutionId};
+use entresol_store::{JournalIntent, KvOp, SolutionId, Store};
 use serde_json::{Value as Json, json};
 
 /// Longest key in bytes.
@@ -78,20 +78,8 @@ impl Host {
     ///
     /// # Errors
     /// The database cannot be read.
-    pub fn restored(&self, solution: SolutionId) -> Result<bool, HostError> {
+    pub(crate) fn restored(&self, solution: SolutionId) -> Result<bool, HostError> {
         Ok(self.store().meta(&restored_key(solution))?.is_some_and(|mark| !mark.is_null()))
-    }
-
-    /// Marks every solution that is not removed: the database is not the one that the wallet last wrote. Called after
-    /// a restore, and when a roll-back is found, before any plugin starts.
-    ///
-    /// # Errors
-    /// The database cannot be written.
-    pub fn mark_restored(&self) -> Result<(), HostError> {
-        for solution in self.store().solutions()? {
-            self.store().put_meta(&restored_key(solution.id), &json!({ "at": now() }))?;
-        }
-        Ok(())
     }
 
     /// With a `critical` database nothing is signed from a restore until `confirmRestored`: an old state that is
@@ -127,6 +115,15 @@ impl Host {
         self.changed();
         Ok(Json::Null)
     }
+}
+
+/// Marks every solution that is not removed: the database is not the one that the wallet last wrote. Called after a
+/// restore, and when a roll-back is found, before any plugin starts.
+pub(crate) fn mark_restored(store: &Store) -> Result<(), HostError> {
+    for solution in store.solutions()? {
+        store.put_meta(&restored_key(solution.id), &json!({ "at": now() }))?;
+    }
+    Ok(())
 }
 
 fn restored_key(solution: SolutionId) -> String {

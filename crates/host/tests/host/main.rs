@@ -1,14 +1,19 @@
 //! The host against a real chain, a real database and the real sandbox: what a plugin may, and may not.
 
+mod keys;
 mod support;
 
 use entresol_host::error::code;
-use entresol_host::messages::{Decision, GatewayCallInput};
+use entresol_host::messages::{ActivityFilter, Decision, GatewayCallInput};
 use entresol_host::{Actor, HostError};
 use serde_json::{Value as Json, json};
 use support::*;
 
 const PROBE: &str = include_str!("probe.js");
+
+fn about(solution: &str) -> ActivityFilter {
+    ActivityFilter { solution: Some(solution.into()), ..ActivityFilter::default() }
+}
 
 fn says<T: std::fmt::Debug>(result: Result<T, HostError>, number: i32, words: &str) {
     let error = result.expect_err("refused");
@@ -37,7 +42,7 @@ async fn row_15_a_plugin_that_loops_or_eats_loses_its_instance_and_nobody_else_d
         wallet.plugin("hostile", "running").await;
         assert_eq!(wallet.call("hostile", "echo", json!({ "text": "again" })).await.expect("answers"), json!("again"));
     }
-    let journal = wallet.host().activity(&USER, 50, Some("hostile")).await.expect("a journal");
+    let journal = wallet.host().activity(&USER, about("hostile")).await.expect("a journal");
     assert_eq!(journal.iter().filter(|row| row.action == "plugin stopped").count(), 1);
     wallet.host().shutdown().await;
 }
@@ -341,7 +346,7 @@ async fn an_unfinished_call_is_of_unknown_outcome_after_a_restart_never_repeated
         host.call(&USER, input).await
     });
     until("the call is in the journal", async || {
-        let rows = wallet.host().activity(&USER, 5, Some("probe")).await.expect("a journal");
+        let rows = wallet.host().activity(&USER, about("probe")).await.expect("a journal");
         rows.iter().any(|row| row.resource == "probe.never").then_some(())
     })
     .await;

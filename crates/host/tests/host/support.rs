@@ -25,7 +25,7 @@ const RICH: Address = address!("f39Fd6e51aad88F6F4ce6aB8827279cffFb92266");
 /// A well-known test phrase (BIP-39's own).
 const PHRASE: &str = "abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon about";
 /// The passphrase of the tests' wallet.
-const PASSPHRASE: &str = "correct horse battery staple";
+pub(crate) const PASSPHRASE: &str = "correct horse battery staple";
 
 /// anvil as a child; killed when dropped.
 pub(crate) struct Anvil {
@@ -151,11 +151,16 @@ impl Wallet {
         self.host.as_ref().expect("running")
     }
 
-    /// Stops and starts, as a new process of the daemon would.
-    pub(crate) async fn restart(&mut self) {
+    /// Stops; [`restart`](Self::restart) goes on.
+    pub(crate) async fn stop(&mut self) {
         if let Some(host) = self.host.take() {
             host.shutdown().await;
         }
+    }
+
+    /// Stops and starts, as a new process of the daemon would.
+    pub(crate) async fn restart(&mut self) {
+        self.stop().await;
         let home = self.home.path().to_owned();
         self.host = Some(start(&home).await);
         self.host().runtime_is_up().await;
@@ -234,13 +239,18 @@ impl Up for Host {
     }
 }
 
-async fn start(home: &Path) -> Host {
+/// Starts a host on a home that is there.
+pub(crate) async fn start(home: &Path) -> Host {
     let (vault, key) = Vault::open(&home.join("keystore.json"), &PASSPHRASE.into()).expect("opened");
     let store = Store::open(&home.join("wallet.db"), key.expose()).expect("opened");
     let cache = entresol_package::default_cache_dir().expect("a cache directory").join("engine");
     let engine = Engine::new(Some(&cache)).expect("the engine");
-    let config =
-        HostConfig { home: home.to_owned(), poll_interval: Duration::from_millis(50), allow_private_urls: true };
+    let config = HostConfig {
+        home: home.to_owned(),
+        poll_interval: Duration::from_millis(50),
+        allow_private_urls: true,
+        kdf_cost: entresol_vault::KdfCost { memory_kib: 64, passes: 1, lanes: 1 },
+    };
     Host::start(config, vault, store, engine).await.expect("started")
 }
 

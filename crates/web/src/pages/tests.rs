@@ -80,6 +80,7 @@ fn row_22_hostile_words_from_endpoints_journal_and_transfers_are_harmless() {
         index: 0,
         address: "0x1".to_owned(),
         path: "m".to_owned(),
+        imported: false,
         balances: [("n".to_owned(), HOSTILE.to_owned())].into(),
     };
     harmless(&overview(&status, Ok(&[account]), &[solution_view()]));
