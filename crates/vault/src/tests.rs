@@ -14,6 +14,8 @@ use crate::{Approved, Intent, KdfCost, SubtreePath, SubtreePayload, Vault, Vault
 mod debug;
 mod import;
 mod locks;
+#[cfg(target_os = "linux")]
+mod memory;
 mod model;
 mod passphrase;
 

@@ -170,3 +170,50 @@ fn secrets_of_a_subtree_are_its_own_and_no_keys() {
     all.dedup();
     assert_eq!(all.len(), count, "all differ");
 }
+
+#[test]
+fn threads_that_change_the_wallet_at_once_lose_nothing() {
+    let home = Home::new();
+    home.create(Some(JUNK)).expect("created");
+    let vault = home.open();
+    std::thread::scope(|scope| {
+        for number in 1..=8_u8 {
+            let vault = vault.clone();
+            scope.spawn(move || {
+                let key = SecretString::from(hex::encode([number; 32]));
+                // Locked by another thread now and then; then it is tried again.
+                for _ in 0..10_000 {
+                    match vault.import_key(&key, &passphrase()) {
+                        Ok(account) => {
+                            // The other threads' keys came before or after, this one has its place for good.
+                            let place = (account.index - Vault::IMPORTED) as usize;
+                            assert_eq!(vault.imported()[place], account);
+                            return;
+                        }
+                        Err(VaultError::Locked) => vault.unlock(&passphrase()).expect("unlocked"),
+                        Err(error) => panic!("{error}"),
+                    }
+                }
+                panic!("key {number} was never imported");
+            });
+        }
+        for _ in 0..2 {
+            let vault = vault.clone();
+            scope.spawn(move || {
+                for _ in 0..100 {
+                    vault.lock_seed(&[subtree()]).or_else(|_| vault.unlock(&passphrase())).expect("one or the other");
+                    vault.lock();
+                    vault.change_passphrase(&passphrase(), &passphrase(), CHEAP).expect("changed");
+                    vault.unlock(&passphrase()).expect("unlocked");
+                }
+            });
+        }
+    });
+    vault.unlock(&passphrase()).expect("unlocked");
+    let all = vault.imported();
+    assert_eq!(all.len(), 8);
+    for vault in [&vault, &home.open()] {
+        assert_eq!(vault.imported(), all);
+        assert!(all.iter().all(|account| vault.owner(account.index).expect("there") == *account));
+    }
+}
