@@ -4,6 +4,7 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool for developers")]
 
+mod bench;
 mod contracts;
 #[cfg(test)]
 mod documents;
@@ -37,6 +38,8 @@ enum Command {
     },
     /// All JavaScript: syntax, types, the plugin's own tests.
     Javascript,
+    /// Measure, beside a baseline of the same session.
+    Bench(bench::BenchArgs),
     /// Format the code.
     Fmt,
 }
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         Command::Contracts(arguments) => contracts::run(arguments),
         Command::Engine { check } => engine::run(check),
         Command::Javascript => javascript::run(),
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::Fmt => test::cargo(&["fmt", "--all"]),
     };
     match result {

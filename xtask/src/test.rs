@@ -99,16 +99,20 @@ pub(crate) fn cargo(arguments: &[&str]) -> anyhow::Result<()> {
     let program = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(program);
     command.args(arguments).current_dir(repository()?);
-    // Set by the cargo that started us, for the package xtask: they must not reach other builds.
+    forget_own_package(&mut command);
+    println!("cargo {}", arguments.join(" "));
+    let status = command.status().context("cargo does not start")?;
+    ensure!(status.success(), "cargo {} failed ({status})", arguments.join(" "));
+    Ok(())
+}
+
+/// Takes away what the cargo that started us has set for the package xtask: it must not reach other builds.
+pub(crate) fn forget_own_package(command: &mut Command) {
     for (name, _) in env::vars_os() {
         if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")) {
             command.env_remove(name);
         }
     }
-    println!("cargo {}", arguments.join(" "));
-    let status = command.status().context("cargo does not start")?;
-    ensure!(status.success(), "cargo {} failed ({status})", arguments.join(" "));
-    Ok(())
 }
 
 /// The repository's root.

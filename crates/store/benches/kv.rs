@@ -1,0 +1,277 @@
+//! The key-value databases of plugins at scale, beside the same work done with plain SQLite in the same session.
+//!
+//! `cargo xtask bench store` runs it. Each line of the output is one figure as JSON: `name`, `value`, `unit` and, where
+//! there is one, `baseline` (what it is compared with), `baseline_value` and `ratio` (value by baseline value).
+//! `ENTRESOL_BENCH_SOLUTIONS` makes a smaller run.
+
+#![allow(clippy::print_stdout, reason = "the figures are its output")]
+#![allow(clippy::disallowed_methods, reason = "measures the plain calls beside the store's own, on data of its own")]
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use entresol_store::{KvOp, Network, NewSolution, Store};
+use rusqlite::{Connection, OpenFlags};
+use serde_json::{Value, json};
+
+const KEY: [u8; 32] = [7; 32];
+const KEYS: u64 = 20;
+const VALUE_BYTES: usize = 200;
+const QUOTA: u64 = 1 << 30;
+/// Reads in each measurement of latency.
+const READS: usize = 20_000;
+/// How long each throughput is measured.
+const SPAN: Duration = Duration::from_secs(4);
+const WRITERS: usize = 32;
+
+type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+fn main() -> Outcome<()> {
+    let solutions = match std::env::var("ENTRESOL_BENCH_SOLUTIONS") {
+        Ok(number) => number.parse()?,
+        Err(_) => 10_000,
+    };
+    let directory = tempfile::tempdir()?;
+    let (ours, plain) = (directory.path().join("wallet.db"), directory.path().join("plain.db"));
+    let store = Store::open(&ours, &KEY)?;
+    fill(&store, solutions)?;
+    // The plain databases are copies of the same file, so that they hold the same pages.
+    store.snapshot_into(&plain)?;
+    size(&store, &ours, solutions)?;
+    reads(&store, &plain, solutions)?;
+    writes(&store, &plain, directory.path(), solutions)
+}
+
+fn say(name: &str, value: f64, unit: &str, baseline: Option<(&str, f64)>) {
+    let mut line = json!({ "name": name, "value": value, "unit": unit });
+    if let (Some((baseline, baseline_value)), Some(object)) = (baseline, line.as_object_mut()) {
+        object.insert("baseline".to_owned(), json!(baseline));
+        object.insert("baseline_value".to_owned(), json!(baseline_value));
+        object.insert("ratio".to_owned(), json!(value / baseline_value));
+    }
+    println!("{line}");
+}
+
+/// A small generator (xorshift): the same keys are read on both sides.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % end
+    }
+}
+
+fn key(n: u64) -> String {
+    format!("channel/{n:04}")
+}
+
+fn value(n: u64) -> Vec<u8> {
+    let mut numbers = Numbers(n + 1);
+    (0..VALUE_BYTES).map(|_| u8::try_from(numbers.below(256)).unwrap_or_default()).collect()
+}
+
+fn fill(store: &Store, solutions: i64) -> Outcome<()> {
+    let network = Network { name: "devnet".to_owned(), chain_id: 1, rpc_urls: vec![], confirmations: 1 };
+    store.put_network(&network)?;
+    for n in 1..=solutions {
+        let new = NewSolution {
+            name: format!("solution-{n}"),
+            title: "Payments".to_owned(),
+            network: "devnet".to_owned(),
+            owner_index: 0,
+            gateway: None,
+            network_urls: vec![],
+            key_path: format!("m/43'/60'/1775'/{n}'"),
+            package_name: "payments".to_owned(),
+            package_version: "1.0.0".to_owned(),
+            package_sha512: "00".to_owned(),
+            package_dir: "packages/payments".to_owned(),
+            from_block: 0,
+            interface_digest: "0x00".to_owned(),
+            interface: Value::Null,
+            manifest: Value::Null,
+        };
+        let solution = store.install(&new, &[], None, 0)?.id;
+        let put = |n: u64| KvOp::Put { key: key(n), value: value(n + 100 * solution.unsigned_abs()) };
+        store.kv_batch(solution, &(0..KEYS).map(put).collect::<Vec<_>>(), QUOTA)?;
+    }
+    Ok(())
+}
+
+fn size(store: &Store, path: &Path, solutions: i64) -> Outcome<()> {
+    let mut used = 0;
+    for solution in 1..=solutions {
+        used += store.kv_used(solution)?;
+    }
+    let entries = solutions.unsigned_abs() * KEYS;
+    say("solutions", solutions as f64, "solutions", None);
+    say("entries", entries as f64, "entries", None);
+    say("keys and values", used as f64 / 1e6, "MB", None);
+    say("database file", std::fs::metadata(path)?.len() as f64 / 1e6, "MB", None);
+    Ok(())
+}
+
+/// A connection as plain as it can be, with the store's key and the store's durability.
+fn connect(path: &Path, key: Option<&[u8; 32]>) -> Outcome<Connection> {
+    let connection = Connection::open_with_flags(path, OpenFlags::default())?;
+    if let Some(key) = key {
+        let text: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+        connection.execute_batch(&format!("PRAGMA key = \"x'{text}'\""))?;
+    }
+    connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
+    connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY;")?;
+    Ok(connection)
+}
+
+fn percentile(sorted: &[Duration], share: f64) -> f64 {
+    let index = ((sorted.len() - 1) as f64 * share).round() as usize;
+    sorted[index].as_secs_f64() * 1e6
+}
+
+fn latencies(solutions: i64, mut read: impl FnMut(i64, &str) -> Outcome<usize>) -> Outcome<Vec<Duration>> {
+    let mut numbers = Numbers(42);
+    let mut times = Vec::with_capacity(READS);
+    // Half as many again before it counts: the caches of both sides are as warm as they get.
+    for n in 0..READS + READS / 2 {
+        let solution = 1 + i64::try_from(numbers.below(solutions.unsigned_abs()))?;
+        let key = key(numbers.below(KEYS));
+        let start = Instant::now();
+        let length = read(solution, &key)?;
+        if n >= READS / 2 {
+            times.push(start.elapsed());
+        }
+        if length != VALUE_BYTES {
+            return Err(format!("{key} of solution {solution} has {length} bytes").into());
+        }
+    }
+    times.sort_unstable();
+    Ok(times)
+}
+
+fn reads(store: &Store, plain: &Path, solutions: i64) -> Outcome<()> {
+    let ours = |solution: i64, key: &str| Ok(store.kv_get(solution, key)?.map_or(0, |value| value.len()));
+    let connection = connect(plain, Some(&KEY))?;
+    let mut statement = connection.prepare("SELECT value FROM kv WHERE solution = ?1 AND key = ?2")?;
+    let mut raw =
+        |solution: i64, key: &str| Ok(statement.query_row((solution, key), |row| row.get::<_, Vec<u8>>(0))?.len());
+    let (here, there) = (latencies(solutions, ours)?, latencies(solutions, &mut raw)?);
+    for (name, share) in [("kv_get p50", 0.5), ("kv_get p99", 0.99)] {
+        let baseline = ("SQLCipher, prepared statement", percentile(&there, share));
+        say(name, percentile(&here, share), "µs", Some(baseline));
+    }
+    // The keys of one solution, again and again: what a plugin does.
+    let near = |solution: i64, key: &str| ours(1 + solution % 10.min(solutions), key);
+    let raw = |solution: i64, key: &str| raw(1 + solution % 10.min(solutions), key);
+    let (here, there) = (latencies(solutions, near)?, latencies(solutions, raw)?);
+    for (name, share) in [("kv_get p50, 10 solutions", 0.5), ("kv_get p99, 10 solutions", 0.99)] {
+        let baseline = ("SQLCipher, prepared statement", percentile(&there, share));
+        say(name, percentile(&here, share), "µs", Some(baseline));
+    }
+    Ok(())
+}
+
+/// How often a second `write` comes back, with so many threads.
+fn rate(threads: usize, write: impl Fn(usize, u64) -> Outcome<()> + Sync) -> Outcome<f64> {
+    let start = Instant::now();
+    let work = |thread: usize| -> Outcome<u64> {
+        let mut done = 0;
+        while start.elapsed() < SPAN {
+            write(thread, done)?;
+            done += 1;
+        }
+        Ok(done)
+    };
+    let counts = std::thread::scope(|scope| {
+        let work = &work;
+        let running: Vec<_> = (0..threads).map(|thread| scope.spawn(move || work(thread))).collect();
+        running.into_iter().map(|one| one.join().map_err(|_| "a writer panicked")?).collect::<Outcome<Vec<u64>>>()
+    })?;
+    Ok(counts.iter().sum::<u64>() as f64 / start.elapsed().as_secs_f64())
+}
+
+/// The disk's own pace: a frame's bytes and a flush.
+fn flushes(directory: &Path) -> Outcome<f64> {
+    let file = OpenOptions::new().write(true).create(true).truncate(true).open(directory.join("flushes"))?;
+    let frame = [1; 4096 + 24];
+    // Space that is there already, as in a log that is written anew from its beginning.
+    file.write_all_at(&vec![0; 8 << 20], 0)?;
+    file.sync_all()?;
+    rate(1, |_, n| {
+        file.write_all_at(&frame, n * 4_120 % (8 << 20))?;
+        Ok(file.sync_data()?)
+    })
+}
+
+const PUT: &str = "INSERT OR REPLACE INTO kv (solution, key, value) VALUES (?1, ?2, ?3)";
+
+/// Writes a second with so many of them in one commit.
+fn plain_rate(connection: &mut Connection, solutions: i64, batch: u64) -> Outcome<f64> {
+    let connection = std::sync::Mutex::new((connection, Numbers(7)));
+    let commits = rate(1, |_, _| {
+        let mut guard = connection.lock().map_err(|_| "a writer panicked")?;
+        let (connection, numbers) = &mut *guard;
+        let tx = connection.transaction()?;
+        for _ in 0..batch {
+            let solution = 1 + i64::try_from(numbers.below(solutions.unsigned_abs()))?;
+            let n = numbers.below(KEYS);
+            tx.prepare_cached(PUT)?.execute((solution, key(n), value(n)))?;
+        }
+        Ok(tx.commit()?)
+    })?;
+    Ok(commits * batch as f64)
+}
+
+fn writes(store: &Store, cipher: &Path, directory: &Path, solutions: i64) -> Outcome<()> {
+    let disk = flushes(directory)?;
+    say("disk: 4 KiB write and fdatasync", disk, "flushes/s", None);
+    let mut encrypted = connect(cipher, Some(&KEY))?;
+    let one_by_one = plain_rate(&mut encrypted, solutions, 1)?;
+    say("SQLCipher, one commit for each write", one_by_one, "writes/s", Some(("disk", disk)));
+    let batched_cipher = plain_rate(&mut encrypted, solutions, 32)?;
+    say(
+        "SQLCipher, 32 writes in a commit",
+        batched_cipher,
+        "writes/s",
+        Some(("SQLCipher, one commit for each", one_by_one)),
+    );
+    drop(encrypted);
+    let mut plain = without_encryption(cipher, &directory.join("open.db"))?;
+    let batched = plain_rate(&mut plain, solutions, 32)?;
+    say("SQLite, 32 writes in a commit", batched, "writes/s", Some(("SQLCipher, one commit for each", one_by_one)));
+    drop(plain);
+
+    let ours = |thread: usize, n: u64| {
+        let mut numbers = Numbers(1 + thread as u64 + (n << 8));
+        let solution = 1 + i64::try_from((0..3).map(|_| numbers.below(solutions.unsigned_abs())).last().unwrap_or(0))?;
+        let n = numbers.below(KEYS);
+        Ok(store.kv_put(solution, &key(n), &value(n), QUOTA)?)
+    };
+    let single = rate(1, ours)?;
+    say("kv_put durable, 1 writer", single, "writes/s", Some(("SQLCipher, one commit for each", one_by_one)));
+    let group = rate(WRITERS, ours)?;
+    say("kv_put durable, 32 writers", group, "writes/s", Some(("SQLCipher, one commit for each", one_by_one)));
+    say("kv_put durable, 32 writers, beside a batch", group, "writes/s", Some(("SQLite, 32 in a commit", batched)));
+    say(
+        "kv_put durable, 32 writers, beside its limit",
+        group,
+        "writes/s",
+        Some(("SQLCipher, 32 in a commit", batched_cipher)),
+    );
+    say("kv_put durable, 32 writers, beside the disk", group, "writes/s", Some(("disk, one flush for each", disk)));
+    Ok(())
+}
+
+/// The same tables and rows in a file that is not encrypted.
+fn without_encryption(cipher: &Path, path: &Path) -> Outcome<Connection> {
+    let from = connect(cipher, Some(&KEY))?;
+    let text = path.to_str().ok_or("a path of letters")?;
+    from.execute("ATTACH ?1 AS open KEY ''", [text])?;
+    from.query_row("SELECT sqlcipher_export('open')", [], |_| Ok(()))?;
+    from.execute_batch("DETACH open")?;
+    connect(path, None)
+}
