@@ -75,9 +75,17 @@ fn apply(tx: &Connection, solution: SolutionId, op: &KvOp) -> Result<(u64, u64),
             }
         }
         KvOp::Put { key, value } => {
-            let freed = remove(tx, solution, key)?;
-            tx.prepare_cached("INSERT INTO kv (solution, key, value) VALUES (?1, ?2, ?3)")?
-                .execute((solution, key, value))?;
+            let length: Option<usize> = tx
+                .prepare_cached("SELECT length(value) FROM kv WHERE solution = ?1 AND key = ?2")?
+                .query_row((solution, key), |row| row.get(0))
+                .optional()?;
+            let freed = length.map_or(0, |length| size(key, length));
+            // In place, so that replacing a value changes one page.
+            tx.prepare_cached(
+                "INSERT INTO kv (solution, key, value) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (solution, key) DO UPDATE SET value = excluded.value",
+            )?
+            .execute((solution, key, value))?;
             Ok((size(key, value.len()), freed))
         }
         KvOp::Delete { key } => Ok((0, remove(tx, solution, key)?)),
@@ -97,8 +105,10 @@ pub(crate) fn batch(tx: &Connection, solution: SolutionId, ops: &[KvOp], quota: 
     if after > quota && after > before {
         return Err(StoreError::QuotaExceeded { used: after, quota });
     }
-    tx.prepare_cached("INSERT OR REPLACE INTO kv_usage (solution, bytes) VALUES (?1, ?2)")?
-        .execute((solution, after))?;
+    if after != before {
+        tx.prepare_cached("INSERT OR REPLACE INTO kv_usage (solution, bytes) VALUES (?1, ?2)")?
+            .execute((solution, after))?;
+    }
     Ok(())
 }
 
