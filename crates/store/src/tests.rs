@@ -213,6 +213,12 @@ fn settings_networks_state_and_cursor_are_replaced() {
     fixture.put_meta("owners", &json!([1, { "a": null }])).expect("stored");
     assert_eq!(fixture.meta("owners").expect("read"), Some(json!([1, { "a": null }])));
 
+    assert!(!fixture.put_meta_if("owners", None, &json!(2)).expect("read"), "it is set");
+    assert!(fixture.put_meta_if("owners", Some(&json!([1, { "a": null }])), &json!(2)).expect("stored"));
+    assert!(fixture.put_meta_if("other", None, &json!(3)).expect("stored"));
+    let settings = [fixture.meta("owners").expect("read"), fixture.meta("other").expect("read")];
+    assert_eq!(settings, [Some(json!(2)), Some(json!(3))]);
+
     // Also while a solution refers to it.
     let changed =
         Network { rpc_urls: vec!["http://b".to_owned(), "http://c".to_owned()], confirmations: 9, ..network() };

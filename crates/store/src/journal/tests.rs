@@ -43,6 +43,26 @@ fn a_crash_leaves_the_intent_open() {
 }
 
 #[test]
+fn rows_are_filtered_and_paged() {
+    let fixture = Fixture::new();
+    let rows = [(10, Some(1), "deposit"), (20, None, "add"), (30, Some(1), "withdraw"), (40, Some(2), "deposit")];
+    for (at, solution, action) in rows {
+        fixture.journal_intent(&intent(solution, action), at).expect("noted");
+    }
+    let check = |filter: JournalFilter, expect: &[u64]| {
+        let found: Vec<_> = fixture.journal(&filter).expect("read").iter().map(|entry| entry.id).collect();
+        assert_eq!(found, expect, "{filter:?}");
+    };
+    let all = JournalFilter::default;
+    check(all(), &[4, 3, 2, 1]);
+    check(JournalFilter { since: Some(20), until: Some(40), ..all() }, &[3, 2]);
+    check(JournalFilter { action: Some("deposit".to_owned()), ..all() }, &[4, 1]);
+    check(JournalFilter { action: Some("deposit".to_owned()), solution: Some(1), ..all() }, &[1]);
+    check(JournalFilter { actor: Some("user".to_owned()), ..all() }, &[]);
+    check(JournalFilter { before_id: Some(3), limit: Some(1), ..all() }, &[2]);
+}
+
+#[test]
 fn counts_add_up_and_become_durable_with_the_next_outcome() {
     let fixture = Fixture::new();
     let counter = |name: &str, count| Counter { solution: 1, name: name.to_owned(), count };

@@ -71,4 +71,9 @@ fn lists_are_filtered_and_keep_their_order() {
     check(TransferFilter { limit: Some(2), ..all }, &ids[2..]);
     check(TransferFilter { kind: Some(TransferKind::Withdrawal), ..all }, &ids[1..2]);
     check(TransferFilter { solution: Some(99), ..all }, &[]);
+    let late = NewTransfer { plugin: true, ..deposit(solution.id) };
+    let late = fixture.create_transfer(&late, 50).expect("stored");
+    assert!(fixture.transfer(late.id).expect("read").plugin);
+    check(TransferFilter { since: Some(50), ..all }, &[late.id]);
+    check(TransferFilter { since: Some(1), until: Some(50), ..all }, &ids);
 }
