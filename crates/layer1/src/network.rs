@@ -146,7 +146,7 @@ pub struct CallRequest {
 
 impl CallRequest {
     /// The call object of `eth_call` and its family.
-    fn to_json(&self) -> Value {
+    pub(crate) fn to_json(&self) -> Value {
         json!({ "from": self.from, "to": self.to, "value": self.value, "data": self.input })
     }
 }

@@ -21,7 +21,7 @@ pub(crate) fn recognise(error: Layer1Error) -> Layer1Error {
         return error;
     }
     let bytes = data.as_ref().and_then(return_data).unwrap_or_default();
-    let reason = if bytes.is_empty() { cap(message) } else { describe(&bytes) };
+    let reason = reason(&bytes, message);
     Layer1Error::Reverted { reason, data: bytes }
 }
 
@@ -32,6 +32,11 @@ fn return_data(value: &Value) -> Option<Bytes> {
         Value::Object(fields) => ["data", "result"].iter().find_map(|name| fields.get(*name)?.as_str()?.parse().ok()),
         _ => None,
     }
+}
+
+/// Why it reverted: by the return data, or without any in the endpoint's words.
+pub(crate) fn reason(data: &[u8], words: &str) -> String {
+    if data.is_empty() { cap(words) } else { describe(data) }
 }
 
 fn describe(data: &[u8]) -> String {

@@ -1,6 +1,10 @@
 //! Layer 1 against a real anvil.
 #![allow(clippy::disallowed_methods, reason = "files of the tests' own; no durable writes of the project")]
 
+mod endpoints;
+mod proxy;
+mod replacing;
+mod simulating;
 mod support;
 
 use std::os::unix::process::ExitStatusExt;

@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use alloy::consensus::{SignableTransaction, TxEnvelope};
-use alloy::eips::eip2718::Encodable2718;
+use alloy::eips::eip2718::{Decodable2718, Encodable2718};
 use alloy::primitives::{Signature, address, b256};
 use entresol_layer1::*;
 use k256::ecdsa::SigningKey;
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 /// Longest wait for anything; reached only when a test fails.
-const DEADLINE: Duration = Duration::from_secs(30);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 pub(crate) const POLL: Duration = Duration::from_millis(50);
 pub(crate) const CHAIN: u64 = 31_337;
 /// The first of anvil's well-known development accounts, and its well-known key.
@@ -138,6 +138,14 @@ pub(crate) fn transfer(value: u64) -> CallRequest {
     CallRequest { from: ALICE, to: BOB, value: U256::from(value), input: Bytes::new() }
 }
 
+/// The transaction that was signed.
+pub(crate) fn decoded(stored: &StoredTransaction) -> TxEip1559 {
+    match TxEnvelope::decode_2718_exact(&stored.raw).expect("a transaction") {
+        TxEnvelope::Eip1559(signed) => signed.strip_signature(),
+        other => panic!("{other:?}"),
+    }
+}
+
 /// Signs as Alice, as the vault would.
 pub(crate) fn sign(tx: TxEip1559) -> StoredTransaction {
     let key = SigningKey::from_slice(ALICE_KEY.as_slice()).expect("a key");
@@ -228,6 +236,19 @@ impl TransactionLog for FileLog {
 
     fn update(&self, hash: B256, status: &TransactionStatus) -> Result<(), TransactionLogError> {
         self.append(&json!({ "hash": hash, "status": status }))
+    }
+
+    fn recent(&self, chain_id: u64, from_block: u64) -> Result<Vec<StoredTransaction>, TransactionLogError> {
+        let all = self.all();
+        let deep = |one: &&StoredTransaction| one.status.inclusion().is_some_and(|i| i.block_number >= from_block);
+        let confirmed: Vec<_> =
+            all.iter().filter(deep).filter(|one| one.status.is_settled()).map(|one| (one.from, one.nonce)).collect();
+        let mut recent = all;
+        recent.retain(|one| {
+            let settled = matches!(one.status, TransactionStatus::Confirmed(_) | TransactionStatus::Replaced);
+            one.chain_id == chain_id && settled && confirmed.contains(&(one.from, one.nonce))
+        });
+        Ok(recent)
     }
 
     fn open(&self, chain_id: u64) -> Result<Vec<StoredTransaction>, TransactionLogError> {
