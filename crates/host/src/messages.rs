@@ -493,6 +493,8 @@ pub struct ScreenView {
     pub screen: Json,
     /// The same for a terminal, in the plugin's frame.
     pub text: String,
+}
+
 /// The wallet's settings.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
