@@ -341,6 +341,7 @@ impl Host {
                     "deposit" | "withdraw" | "fund" | "exit" => host.execute_call(&approval).await,
                     "permission" => host.execute_permission(&approval).await,
                     "sign" => host.execute_sign(&approval).await,
+                    "send" | "replace" | "cancel" => host.execute_own(&approval).await,
                     other => Err(HostError::internal(format!("an approval of unknown kind {other:?}"))),
                 }
             };

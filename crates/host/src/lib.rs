@@ -20,6 +20,7 @@ mod backup;
 pub mod callers;
 mod calls;
 pub mod decode;
+mod duties;
 pub mod effects;
 pub mod error;
 pub mod gateway;
