@@ -9,7 +9,6 @@ mod sign;
 
 use crate::approvals::{CallIntent, GAS_MARGIN_PERCENT, Proposal, Requester, Signer};
 use crate::decode::{self, erc7730::Descriptors};
-use crate::effects::Simulated;
 use crate::error::{HostError, code};
 use crate::gateway::parse_address;
 use crate::messages::{ApprovalView, FeeView, FeesView, Row, SendInput};
@@ -126,7 +125,7 @@ impl Host {
                 ether(call.value)
             )));
         }
-        let Simulated { told, .. } = self.simulated(network, &call, None).await?;
+        let told = self.simulated(network, &call, None).await?;
         if told.fails {
             return Err(HostError::new(code::TRANSACTION_REJECTED, told.warnings.join(" ")));
         }

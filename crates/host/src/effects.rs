@@ -7,7 +7,7 @@ use crate::messages::Row;
 use crate::text::{ether, quoted, row};
 use crate::token::{self, Tokens};
 use crate::{Host, HostError, decode};
-use alloy::primitives::{Address, I256, U256};
+use alloy::primitives::{Address, I256};
 use entresol_layer1::{Allowance, CallRequest, Effects, Network, TokenChangeKind};
 use std::collections::BTreeMap;
 
@@ -162,32 +162,15 @@ impl Host {
         network: &Network,
         call: &CallRequest,
         signer: Option<&str>,
-    ) -> Result<Simulated, HostError> {
+    ) -> Result<Told, HostError> {
         let effects = network.simulate(call).await?;
         let mut own = self.own_accounts()?;
         if let Some(name) = signer {
             own.entry(call.from).or_insert_with(|| name.to_owned());
         }
         let tokens = token::read_all(network, tokens_of(&effects)).await?;
-        let told = tell(&effects, &own, &tokens);
-        Ok(Simulated { told, gas: effects.gas_used, tokens })
+        Ok(tell(&effects, &own, &tokens))
     }
-}
-
-/// A simulation with its words.
-pub(crate) struct Simulated {
-    pub(crate) told: Told,
-    /// Gas used.
-    pub(crate) gas: u64,
-    /// Symbols and decimals that were read for it.
-    pub(crate) tokens: Tokens,
-}
-
-/// The most that an account loses of ETH by the simulated call.
-#[must_use]
-pub fn ether_lost(effects: &Effects, account: Address) -> U256 {
-    let change = effects.ether.iter().find(|change| change.account == account);
-    change.filter(|change| change.delta.is_negative()).map_or(U256::ZERO, |change| change.delta.unsigned_abs())
 }
 
 #[cfg(test)]

@@ -339,33 +339,6 @@ impl Host {
     }
 }
 
-/// EIP-1967: where a proxy keeps its implementation, `keccak256("eip1967.proxy.implementation") - 1`.
-const IMPLEMENTATION_SLOT: &str = "0x360894a13ba1a3210667c828492db98dca3e2076cc3735a920a3ca505d382bbc";
-
-impl Host {
-    /// False, and the solution's policies are paused, when the gateway is a proxy whose implementation is another one
-    /// than when it was last looked at: what the user agreed to may do something else now.
-    pub(crate) async fn gateway_is_unchanged(&self, solution: i64) -> Result<bool, HostError> {
-        let Some(row) = self.store().solution(solution)? else { return Ok(true) };
-        let Some(gateway) = row.spec.gateway else { return Ok(true) };
-        let network = self.runtime(&row.spec.network)?.network;
-        let found = network.request("eth_getStorageAt", json!([gateway, IMPLEMENTATION_SLOT, "latest"])).await?;
-        let key = format!("implementation:{solution}");
-        match self.store().meta(&key)? {
-            None => {
-                self.store().put_meta(&key, &found)?;
-                Ok(true)
-            }
-            Some(known) if known == found => Ok(true),
-            Some(_) => {
-                self.pause_policies(solution, "the gateway is a proxy and its implementation has changed");
-                self.store().put_meta(&key, &found)?;
-                Ok(false)
-            }
-        }
-    }
-}
-
 /// The word for a transaction's status as a transfer's stage.
 pub(crate) fn stage(status: &TransactionStatus) -> &'static str {
     match status {

@@ -1,5 +1,6 @@
 use super::*;
 use crate::token::Token;
+use alloy::primitives::U256;
 use entresol_layer1::{AllowanceChange, EtherChange, TokenChange};
 
 const ME: Address = Address::repeat_byte(0x11);
