@@ -493,6 +493,45 @@ pub struct ScreenView {
     pub screen: Json,
     /// The same for a terminal, in the plugin's frame.
     pub text: String,
+}
+
+/// The wallet's settings.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Settings {
+    /// The seed locks by itself when the user has not decided anything for so long; 0 for never.
+    pub auto_lock_seconds: u64,
+    /// Layer-2 accounts stay open for their plugins while the seed is locked, so that these can watch and defend.
+    pub layer2_while_locked: bool,
+}
+
+/// Parameters of `activity`; the default is the newest rows of everything.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ActivityFilter {
+    /// The newest so many, 10 000 at most.
+    #[serde(default)]
+    pub limit: Option<u32>,
+    /// Handle or id of a solution.
+    #[serde(default)]
+    pub solution: Option<String>,
+    /// Who acted, exactly as the rows say.
+    #[serde(default)]
+    pub actor: Option<String>,
+    /// What they did, exactly as the rows say.
+    #[serde(default)]
+    pub action: Option<String>,
+    /// Not before this time, Unix milliseconds.
+    #[serde(default)]
+    pub since: Option<u64>,
+    /// Before this time, Unix milliseconds.
+    #[serde(default)]
+    pub until: Option<u64>,
+    /// Only rows older than this one: the next page.
+    #[serde(default)]
+    pub before: Option<u64>,
+}
+
 /// Parameters of `send`: ETH, or a token of ERC-20, from an own account to anybody.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -545,7 +584,7 @@ pub struct SignInput {
     pub request_key: Option<String>,
 }
 
-/// Parameters of `speed_up` and `cancel`.
+/// Parameters of `speed_up` and `cancel_transaction`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ReplaceInput {
@@ -657,41 +696,4 @@ pub struct GatewayView {
     pub contract_balance: String,
     /// Whether the contract could pay everybody, in words; says so when it cannot be told.
     pub solvency: String,
-}
-
-/// The wallet's settings.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Settings {
-    /// The seed locks by itself when the user has not decided anything for so long; 0 for never.
-    pub auto_lock_seconds: u64,
-    /// Layer-2 accounts stay open for their plugins while the seed is locked, so that these can watch and defend.
-    pub layer2_while_locked: bool,
-}
-
-/// Parameters of `activity`; the default is the newest rows of everything.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ActivityFilter {
-    /// The newest so many, 10 000 at most.
-    #[serde(default)]
-    pub limit: Option<u32>,
-    /// Handle or id of a solution.
-    #[serde(default)]
-    pub solution: Option<String>,
-    /// Who acted, exactly as the rows say.
-    #[serde(default)]
-    pub actor: Option<String>,
-    /// What they did, exactly as the rows say.
-    #[serde(default)]
-    pub action: Option<String>,
-    /// Not before this time, Unix milliseconds.
-    #[serde(default)]
-    pub since: Option<u64>,
-    /// Before this time, Unix milliseconds.
-    #[serde(default)]
-    pub until: Option<u64>,
-    /// Only rows older than this one: the next page.
-    #[serde(default)]
-    pub before: Option<u64>,
 }

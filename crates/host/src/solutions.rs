@@ -146,8 +146,14 @@ impl Host {
             grants: grants.iter().map(permission_text).collect::<Result<_, _>>()?,
         };
         let owner = self.owner(plan.solution.owner_index)?;
-        let (sentence, rows) = describe_install(&plan, &grants, &interface, chain_id, owner.address);
-        let warnings = install_warnings(&plan, &package.manifest, chain_id, gateway, stated_path.is_some());
+        let (sentence, mut rows) = describe_install(&plan, &grants, &interface, chain_id, owner.address);
+        let mut warnings = install_warnings(&plan, &package.manifest, chain_id, gateway, stated_path.is_some());
+        if let Some(address) = gateway
+            && let Some(found) = crate::inspect::inspect(&runtime.network, address).await?
+        {
+            rows.extend(found.rows());
+            warnings.extend(found.warnings());
+        }
         self.submit(Proposal {
             kind: "install",
             requester: Requester::of(actor),
@@ -190,9 +196,15 @@ impl Host {
         let install =
             async { Ok(self.store().install(&plan.solution, &plan.grants, Some((approval, &outcome)), now())?) };
         let solution = self.journaled(intent, install).await?;
+<<<<<<< HEAD
         // Later changes of a proxy are measured against what it is now.
         if let Err(error) = self.gateway_is_unchanged(solution.id).await {
             tracing::debug!(%error, "the gateway's implementation was not noted yet");
+=======
+        // Where layer 1 is away it is noted before the first policy passes.
+        if let Err(error) = self.note_gateway(solution.id).await {
+            tracing::warn!(%error, "the gateway's code was not noted");
+>>>>>>> 57bfb67 (host: the gateway's look is part of an install; it is noted as agreed to)
         }
         self.start_solution(&solution)?;
         self.changed();

@@ -113,7 +113,7 @@ impl Host {
     ///
     /// # Errors
     /// Not authorised; not found, or settled meanwhile.
-    pub async fn cancel(&self, actor: &Actor, input: ReplaceInput) -> Result<ApprovalView, HostError> {
+    pub async fn cancel_transaction(&self, actor: &Actor, input: ReplaceInput) -> Result<ApprovalView, HostError> {
         self.authorize(actor, &Operation::Propose, "cancel")?;
         if let Some(known) = self.known_request(input.request_key.as_deref())? {
             return Ok(known);

@@ -303,7 +303,7 @@ impl Host {
     /// What the call changes now, in words; where the endpoint cannot tell, that it succeeds.
     async fn changes(&self, network: &Network, call: &CallRequest, sender: &Sender, gas: u64) -> Told {
         match self.simulated(network, call, Some(&sender.words)).await {
-            Ok(simulated) => simulated.told,
+            Ok(told) => told,
             Err(error) => {
                 tracing::debug!(%error, "a call could not be simulated");
                 let mut told = Told::default();
