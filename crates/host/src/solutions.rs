@@ -196,15 +196,9 @@ impl Host {
         let install =
             async { Ok(self.store().install(&plan.solution, &plan.grants, Some((approval, &outcome)), now())?) };
         let solution = self.journaled(intent, install).await?;
-<<<<<<< HEAD
-        // Later changes of a proxy are measured against what it is now.
-        if let Err(error) = self.gateway_is_unchanged(solution.id).await {
-            tracing::debug!(%error, "the gateway's implementation was not noted yet");
-=======
         // Where layer 1 is away it is noted before the first policy passes.
         if let Err(error) = self.note_gateway(solution.id).await {
             tracing::warn!(%error, "the gateway's code was not noted");
->>>>>>> 57bfb67 (host: the gateway's look is part of an install; it is noted as agreed to)
         }
         self.start_solution(&solution)?;
         self.changed();
