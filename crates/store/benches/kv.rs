@@ -7,7 +7,7 @@
 #![allow(clippy::print_stdout, reason = "the figures are its output")]
 #![allow(clippy::disallowed_methods, reason = "measures the plain calls beside the store's own, on data of its own")]
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -135,44 +135,47 @@ fn percentile(sorted: &[Duration], share: f64) -> f64 {
     sorted[index].as_secs_f64() * 1e6
 }
 
-fn latencies(solutions: i64, mut read: impl FnMut(i64, &str) -> Outcome<usize>) -> Outcome<Vec<Duration>> {
+/// Latencies of two ways to read the same keys in turn, sorted.
+fn latencies(
+    pick: impl Fn(&mut Numbers) -> u64,
+    mut ways: [&mut dyn FnMut(i64, &str) -> Outcome<usize>; 2],
+) -> Outcome<[Vec<Duration>; 2]> {
     let mut numbers = Numbers(42);
-    let mut times = Vec::with_capacity(READS);
+    let mut times = [Vec::with_capacity(READS), Vec::with_capacity(READS)];
     // Half as many again before it counts: the caches of both sides are as warm as they get.
     for n in 0..READS + READS / 2 {
-        let solution = 1 + i64::try_from(numbers.below(solutions.unsigned_abs()))?;
+        let solution = 1 + i64::try_from(pick(&mut numbers))?;
         let key = key(numbers.below(KEYS));
-        let start = Instant::now();
-        let length = read(solution, &key)?;
-        if n >= READS / 2 {
-            times.push(start.elapsed());
-        }
-        if length != VALUE_BYTES {
-            return Err(format!("{key} of solution {solution} has {length} bytes").into());
+        for (read, times) in ways.iter_mut().zip(&mut times) {
+            let start = Instant::now();
+            let length = read(solution, &key)?;
+            if n >= READS / 2 {
+                times.push(start.elapsed());
+            }
+            if length != VALUE_BYTES {
+                return Err(format!("{key} of solution {solution} has {length} bytes").into());
+            }
         }
     }
-    times.sort_unstable();
+    times.iter_mut().for_each(|times| times.sort_unstable());
     Ok(times)
 }
 
 fn reads(store: &Store, plain: &Path, solutions: i64) -> Outcome<()> {
-    let ours = |solution: i64, key: &str| Ok(store.kv_get(solution, key)?.map_or(0, |value| value.len()));
     let connection = connect(plain, Some(&KEY))?;
     let mut statement = connection.prepare("SELECT value FROM kv WHERE solution = ?1 AND key = ?2")?;
+    let mut ours = |solution: i64, key: &str| Ok(store.kv_get(solution, key)?.map_or(0, |value| value.len()));
     let mut raw =
         |solution: i64, key: &str| Ok(statement.query_row((solution, key), |row| row.get::<_, Vec<u8>>(0))?.len());
-    let (here, there) = (latencies(solutions, ours)?, latencies(solutions, &mut raw)?);
-    for (name, share) in [("kv_get p50", 0.5), ("kv_get p99", 0.99)] {
-        let (value, other) = (percentile(&here, share), percentile(&there, share));
-        say(name, value, "µs", Some(("SQLCipher, prepared statement", other, value / other)));
-    }
-    // The keys of one solution, again and again: what a plugin does.
-    let near = |solution: i64, key: &str| ours(1 + solution % 10.min(solutions), key);
-    let raw = |solution: i64, key: &str| raw(1 + solution % 10.min(solutions), key);
-    let (here, there) = (latencies(solutions, near)?, latencies(solutions, raw)?);
-    for (name, share) in [("kv_get p50, 10 solutions", 0.5), ("kv_get p99, 10 solutions", 0.99)] {
-        let (value, other) = (percentile(&here, share), percentile(&there, share));
-        say(name, value, "µs", Some(("SQLCipher, prepared statement", other, value / other)));
+    let all = solutions.unsigned_abs();
+    // Any solution's keys; then those of ten solutions again and again, as running plugins read them.
+    for (among, within) in [("all solutions", all), ("10 solutions", all.min(10))] {
+        let [here, there] = latencies(|numbers| numbers.below(within), [&mut ours, &mut raw])?;
+        for (name, share) in [("p50", 0.5), ("p99", 0.99)] {
+            let (value, other) = (percentile(&here, share), percentile(&there, share));
+            let baseline = ("SQLCipher, prepared statement", other, value / other);
+            say(&format!("kv_get {name}, {among}"), value, "µs", Some(baseline));
+        }
     }
     Ok(())
 }
@@ -196,13 +199,17 @@ fn rate(threads: usize, write: impl Fn(usize, u64) -> Outcome<()> + Sync) -> Out
     Ok(counts.iter().sum::<u64>() as f64 / start.elapsed().as_secs_f64())
 }
 
-/// The disk's own pace: a frame's bytes and a flush.
-fn flushes(directory: &Path) -> Outcome<f64> {
+/// A file with room that is there already, as in a log that is written anew from its beginning.
+fn prepared_file(directory: &Path) -> Outcome<File> {
     let file = OpenOptions::new().write(true).create(true).truncate(true).open(directory.join("flushes"))?;
-    let frame = [1; 4096 + 24];
-    // Space that is there already, as in a log that is written anew from its beginning.
     file.write_all_at(&vec![0; 8 << 20], 0)?;
     file.sync_all()?;
+    Ok(file)
+}
+
+/// The disk's own pace: a frame's bytes and a flush.
+fn flushes(file: &File) -> Outcome<f64> {
+    let frame = [1; 4096 + 24];
     rate(1, |_, n| {
         file.write_all_at(&frame, n * 4_120 % (8 << 20))?;
         Ok(file.sync_data()?)
@@ -252,10 +259,11 @@ fn writes(store: &Store, cipher: &Path, directory: &Path, solutions: i64) -> Out
         let (key, value) = (key(numbers.below(KEYS)), value(numbers.below(u64::MAX)));
         Ok(store.kv_put(solution, &key, &value, QUOTA)?)
     };
+    let file = prepared_file(directory)?;
     let mut rounds = Vec::with_capacity(ROUNDS);
     for _ in 0..ROUNDS {
         rounds.push([
-            flushes(directory)?,
+            flushes(&file)?,
             plain_rate(&mut encrypted, solutions, 1)?,
             plain_rate(&mut plain, solutions, WRITERS as u64)?,
             plain_rate(&mut encrypted, solutions, WRITERS as u64)?,

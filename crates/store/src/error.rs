@@ -50,6 +50,11 @@ pub enum StoreError {
     /// No space is left.
     #[error("the disk is full; nothing was changed, make room and try again")]
     DiskFull,
+    /// The operating system refuses to read or write the file, for another reason than a full disk.
+    #[error(
+        "the disk does not take or give the database; nothing was changed, check its health, quotas and file size limits, make room and try again"
+    )]
+    Disk(#[source] rusqlite::Error),
     /// The thread that was to carry out the write panicked.
     #[error("the write was given up because of a fault in this program; nothing was changed, try again")]
     Abandoned,
@@ -194,6 +199,7 @@ impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
             Some(rusqlite::ErrorCode::DiskFull) => Self::DiskFull,
+            Some(rusqlite::ErrorCode::SystemIoFailure) => Self::Disk(error),
             Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => {
                 Self::Damaged { finding: error.to_string() }
             }
