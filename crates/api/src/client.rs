@@ -105,7 +105,10 @@ impl Client {
         if answer.last() != Some(&b'\n') {
             return Err(ClientError::Broken(io::ErrorKind::UnexpectedEof.into()));
         }
-        let mut answer: Json = serde_json::from_slice(&answer).map_err(answer_error)?;
+        let read: Result<Json, _> = serde_json::from_slice(&answer);
+        // It may hold an exported key.
+        answer.zeroize();
+        let mut answer = read.map_err(answer_error)?;
         match answer.get_mut("error").map(Json::take) {
             Some(error) => Err(ClientError::Rpc(serde_json::from_value(error).map_err(answer_error)?)),
             None => Ok(answer.get_mut("result").map(Json::take).unwrap_or_default()),

@@ -152,7 +152,7 @@ async fn connection(
         let request = protocol::parse(&line);
         // It may hold a passphrase.
         line.zeroize();
-        let answer = match request {
+        let mut answer = match request {
             Err((id, error)) => protocol::answer(&id, Err(error)),
             Ok(Request { id, method, params }) => {
                 let outcome = match Method::by_name(&method) {
@@ -177,7 +177,10 @@ async fn connection(
                 protocol::answer(&id, outcome)
             }
         };
-        write.write_all(&answer).await?;
+        let written = write.write_all(&answer).await;
+        // It may hold an exported key.
+        answer.zeroize();
+        written?;
     }
 }
 

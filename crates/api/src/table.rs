@@ -5,7 +5,9 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use entresol_host::messages::{ActivityFilter, CallInput, Decision, GatewayCallInput, NetworkInput, SolutionInput};
+use entresol_host::messages::{
+    ActivityFilter, CallInput, CallerGrantInput, Decision, GatewayCallInput, NetworkInput, PolicyInput, SolutionInput,
+};
 use entresol_host::{Actor, Host, HostError, Operation};
 use secrecy::SecretString;
 use serde::de::DeserializeOwned;
@@ -91,10 +93,10 @@ impl Control {
         Actor::User { session: self.sessions().is_open(peer, Now::read()) }
     }
 
-    /// Checks a passphrase with `attempt`; wrong ones slow the next ones down.
-    async fn with_passphrase<F>(&self, attempt: impl FnOnce() -> F) -> Result<(), RpcError>
+    /// Does with a passphrase what `attempt` does; wrong ones slow the next ones down.
+    async fn with_passphrase<T, F>(&self, attempt: impl FnOnce() -> F) -> Result<T, RpcError>
     where
-        F: Future<Output = Result<(), HostError>>,
+        F: Future<Output = Result<T, HostError>>,
     {
         let mut attempts = self.attempts.lock().await;
         let wait = attempts.wait(Instant::now());
@@ -107,12 +109,15 @@ impl Control {
             });
         }
         match attempt().await {
-            Ok(()) => {
+            Ok(done) => {
                 attempts.right();
-                Ok(())
+                Ok(done)
             }
             Err(error) => {
-                attempts.wrong(Instant::now());
+                // Anything else, such as a full disk, says nothing about the passphrase.
+                if error.code == codes::UNAUTHORISED {
+                    attempts.wrong(Instant::now());
+                }
                 Err(error.into())
             }
         }
@@ -175,6 +180,21 @@ struct All {
 #[serde(deny_unknown_fields)]
 struct Id {
     id: i64,
+}
+
+/// Number of a caller's grant or of a policy.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Number {
+    id: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DryRun {
+    policy: PolicyInput,
+    /// Unix milliseconds.
+    since: u64,
 }
 
 #[derive(Deserialize)]
@@ -275,8 +295,27 @@ pub static METHODS: &[Method] = &[
     // Records and permissions.
     method!("activity", Free, ActivityFilter, |c, _, actor, input| c.host.activity(&actor, input).await?),
     method!("grants", Free, Solution, |c, _, actor, input| c.host.grants(&actor, &input.solution).await?),
+    method!("grants_refused", Free, Solution, |c, _, actor, input| {
+        c.host.grants_refused(&actor, &input.solution).await?
+    }),
     method!("grant_revoke", Session, Permission, |c, _, actor, input| {
         c.host.grant_revoke(&actor, &input.solution, &input.permission).await?
+    }),
+    method!("grant_add", Session, Permission, |c, _, actor, input| {
+        c.host.grant_add(&actor, &input.solution, &input.permission).await?
+    }),
+    // Callers and policies.
+    method!("callers", Free, Nothing, |c, _, actor, _| c.host.callers(&actor).await?),
+    method!("caller_grant", Session, CallerGrantInput, |c, _, actor, input| {
+        c.host.caller_grant(&actor, input).await?
+    }),
+    method!("caller_revoke", Session, Number, |c, _, actor, input| c.host.caller_revoke(&actor, input.id).await?),
+    method!("policies", Free, Nothing, |c, _, actor, _| c.host.policies(&actor).await?),
+    method!("policy_add", Session, PolicyInput, |c, _, actor, input| c.host.policy_add(&actor, input).await?),
+    method!("policy_revoke", Session, Number, |c, _, actor, input| c.host.policy_revoke(&actor, input.id).await?),
+    method!("policy_resume", Session, Number, |c, _, actor, input| c.host.policy_resume(&actor, input.id).await?),
+    method!("policy_dry_run", Free, DryRun, |c, _, actor, input| {
+        c.host.policy_dry_run(&actor, input.policy, input.since).await?
     }),
     // The daemon.
     // The page shows the whole wallet to whoever opens this address, so making one is deciding.

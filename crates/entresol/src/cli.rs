@@ -6,6 +6,10 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use payments_node::NodeArgs;
 
+mod consent;
+
+pub(crate) use consent::{Approvals, Approve, CallerGrant, Callers, Decide, Grants, Policy, PolicyRule};
+
 const EXIT_CODES: &str =
     "Exit codes: 0 done · 1 failed · 2 wrong usage · 3 the daemon is not running · 4 rejected · 5 not authorised";
 
@@ -83,9 +87,19 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Option<Approvals>,
     },
-    /// Permissions of a solution
+    /// Permissions of a solution's plugin
     #[command(subcommand)]
     Grants(Grants),
+    /// Websites, apps and other solutions that may ask a solution for something [without a subcommand: list]
+    Callers {
+        #[command(subcommand)]
+        command: Option<Callers>,
+    },
+    /// What callers' requests pass without asking you [without a subcommand: list]
+    Policy {
+        #[command(subcommand)]
+        command: Option<Policy>,
+    },
     /// The activity journal, newest first
     Activity {
         /// Handle or id of the solution; all of them without
@@ -289,59 +303,6 @@ pub(crate) struct Withdraw {
     pub(crate) args: Vec<String>,
     #[command(flatten)]
     pub(crate) key: RequestKey,
-}
-
-/// `entresol approvals …`
-#[derive(Debug, Subcommand)]
-pub(crate) enum Approvals {
-    /// List the requests that wait
-    List {
-        /// Decided ones too
-        #[arg(long)]
-        all: bool,
-    },
-    /// Show one request in full
-    Show {
-        /// Its number
-        id: i64,
-    },
-    /// Show one request in full, then approve it
-    Approve(Decide),
-    /// Reject a request
-    Reject(Decide),
-}
-
-/// `entresol approvals approve|reject`
-#[derive(Debug, Args)]
-pub(crate) struct Decide {
-    /// Number of the request
-    pub(crate) id: i64,
-    /// Decide without being asked again
-    #[arg(long)]
-    pub(crate) yes: bool,
-    /// Decide only if this is the digest of the request (from `approvals show`)
-    #[arg(long, value_name = "HEX")]
-    pub(crate) digest: Option<String>,
-    /// Do not wait for what comes of it
-    #[arg(long)]
-    pub(crate) no_wait: bool,
-}
-
-/// `entresol grants …`
-#[derive(Debug, Subcommand)]
-pub(crate) enum Grants {
-    /// List what a solution may do
-    List {
-        /// Handle or id
-        solution: String,
-    },
-    /// Take a permission away
-    Revoke {
-        /// Handle or id
-        solution: String,
-        /// The permission, as `grants list` shows it
-        permission: String,
-    },
 }
 
 /// `entresol node …`

@@ -8,7 +8,7 @@
 //! | [`devnet`], [`demo`] | real processes on a local chain |
 //! | [`hardening`] | no core dumps, no debuggers |
 //! | [`process`] | child processes that never outlive this one |
-//! | [`output`], [`units`], [`secrets`] | what is printed, how amounts are written, where secrets come from |
+//! | [`output`], [`units`], [`times`], [`secrets`] | what is printed, how amounts and times are written, where secrets come from |
 
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests write files of their own"))]
 
@@ -23,6 +23,7 @@ mod output;
 mod plugin_files;
 mod process;
 mod secrets;
+mod times;
 mod units;
 
 use std::process::ExitCode;
@@ -90,7 +91,9 @@ async fn dispatch(command: Command, context: Context) -> anyhow::Result<ExitCode
         Command::Withdraw(args) => commands::value::withdraw(context, args).await?,
         Command::Transfers { solution, watch } => commands::value::transfers(context, solution, watch).await?,
         Command::Approvals { command } => return commands::approvals::approvals(context, command).await,
-        Command::Grants(command) => commands::solutions::grants(context, command).await?,
+        Command::Grants(command) => commands::grants::grants(context, command).await?,
+        Command::Callers { command } => commands::callers::callers(context, command).await?,
+        Command::Policy { command } => commands::policies::policy(context, command).await?,
         Command::Activity { solution, limit } => commands::wallet::activity(context, solution, limit).await?,
         Command::Completions { shell } => commands::wallet::completions(shell),
         Command::Node(Node::Payments(args)) => daemon::node(context, *args).await?,

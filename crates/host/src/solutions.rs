@@ -380,6 +380,20 @@ impl Host {
         Ok(())
     }
 
+    /// What a solution asks for, required or optional, and was not granted, in words.
+    ///
+    /// # Errors
+    /// Not authorised; not found.
+    pub async fn grants_refused(&self, actor: &Actor, name: &str) -> Result<Vec<String>, HostError> {
+        self.authorize(actor, &Operation::Read, "grants_refused")?;
+        let solution = self.find(name)?;
+        let manifest: Manifest = serde_json::from_value(solution.spec.manifest.clone())
+            .map_err(|e| HostError::internal(format!("stored manifest: {e}")))?;
+        let held = self.permissions(solution.id)?;
+        let asked = manifest.requested().into_iter().chain(manifest.optional());
+        Ok(asked.filter(|permission| !held.contains(permission)).map(|permission| permission.to_string()).collect())
+    }
+
     /// Gives a permission that the manifest asks for, required or optional, and that was refused or taken back before.
     ///
     /// # Errors

@@ -33,6 +33,10 @@ fn what_needs_no_proof_is_a_closed_list() {
             "changes_wait",
             "activity",
             "grants",
+            "grants_refused",
+            "callers",
+            "policies",
+            "policy_dry_run",
             "shutdown",
         ]
     "#]]

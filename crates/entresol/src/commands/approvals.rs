@@ -7,11 +7,11 @@ use anyhow::{Context as _, bail};
 use entresol_host::messages::{ApprovalView, Decision};
 use serde_json::json;
 
-use crate::cli::{Approvals, Decide};
-use crate::commands::value::time;
+use crate::cli::{Approvals, Approve, Decide};
 use crate::context::{Context, Daemon};
 use crate::exit;
 use crate::output::{Progress, table, visible};
+use crate::times;
 
 /// How long one wait for an outcome asks the daemon to hold the line.
 const POLL_MS: u64 = 30_000;
@@ -29,7 +29,7 @@ pub(crate) async fn approvals(context: &Context, command: Option<Approvals>) -> 
                         a.solution.clone().unwrap_or_default(),
                         a.state.clone(),
                         a.sentence.clone(),
-                        time(a.expires_at),
+                        times::distance(a.expires_at),
                     ]
                 });
                 let table = table(&["#", "Kind", "Solution", "State", "Request", "Until"], rows);
@@ -40,18 +40,32 @@ pub(crate) async fn approvals(context: &Context, command: Option<Approvals>) -> 
             let approval: ApprovalView = daemon.get("approval", json!({ "id": id })).await?;
             context.out.either(&approval, show)?;
         }
-        Approvals::Approve(args) => return decide(context, &mut daemon, args, true).await,
-        Approvals::Reject(args) => return decide(context, &mut daemon, args, false).await,
+        Approvals::Approve(Approve { decide: args, refuse }) => {
+            return decide(context, &mut daemon, args, Some(&refuse)).await;
+        }
+        Approvals::Reject(args) => return decide(context, &mut daemon, args, None).await,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn decide(context: &Context, daemon: &mut Daemon, args: Decide, approve: bool) -> anyhow::Result<ExitCode> {
+/// `refuse`: the permissions that are not granted while approving; none to reject the whole request.
+async fn decide(
+    context: &Context,
+    daemon: &mut Daemon,
+    args: Decide,
+    refuse: Option<&[String]>,
+) -> anyhow::Result<ExitCode> {
+    let approve = refuse.is_some();
     let approval: ApprovalView = daemon.get("approval", json!({ "id": args.id })).await?;
     if approval.state != "pending" {
         bail!("request {} is {} already; see `entresol approvals list --all`", approval.id, visible(&approval.state));
     }
+    let refuse = refused(&approval, refuse.unwrap_or_default())?;
     context.out.line(show(&approval));
+    if !refuse.is_empty() {
+        context.out.line("You refuse:");
+        refuse.iter().for_each(|permission| context.out.line(format!("  {}", visible(permission))));
+    }
     let digest = match args.digest {
         // The daemon compares: it refuses a digest that is not this request's.
         Some(digest) => digest,
@@ -61,7 +75,7 @@ async fn decide(context: &Context, daemon: &mut Daemon, args: Decide, approve: b
             return Ok(ExitCode::from(exit::FAILED));
         }
     };
-    let decision = Decision { id: approval.id, approve, digest, refuse: Vec::new() };
+    let decision = Decision { id: approval.id, approve, digest, refuse };
     let mut approval: ApprovalView = daemon.get("approval_decide", decision).await?;
     if approve && !args.no_wait {
         let progress = Progress::new(context.out, "approved; waiting for what comes of it");
@@ -88,27 +102,100 @@ fn ask(context: &Context, approve: bool) -> anyhow::Result<bool> {
     Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }
 
-/// The whole request, nothing shortened.
+/// Label of an install's rows that stand for permissions.
+const PERMISSION: &str = "May";
+
+/// The permissions meant by `--refuse`: numbers among the rows "May", or words that only one of them has.
+fn refused(approval: &ApprovalView, texts: &[String]) -> anyhow::Result<Vec<String>> {
+    let asked: Vec<&str> =
+        approval.rows.iter().filter(|row| row.label == PERMISSION).map(|row| row.value.as_str()).collect();
+    if !texts.is_empty() && asked.is_empty() {
+        bail!("request {} asks for no permissions; approve it whole or reject it", approval.id);
+    }
+    let mut refused: Vec<String> = Vec::new();
+    for text in texts {
+        let permission = match text.parse::<usize>() {
+            Ok(number) => number.checked_sub(1).and_then(|at| asked.get(at)).copied().with_context(|| {
+                format!("there is no permission {number} in request {}; it has {}", approval.id, asked.len())
+            })?,
+            Err(_) => one_of(&asked, text)
+                .with_context(|| format!("give its number, see `entresol approvals show {}`", approval.id))?,
+        };
+        if !refused.iter().any(|known| known == permission) {
+            refused.push(permission.to_owned());
+        }
+    }
+    Ok(refused)
+}
+
+/// The one of `known` that is `text` or holds it.
+pub(crate) fn one_of<'a>(known: &[&'a str], text: &str) -> anyhow::Result<&'a str> {
+    if let Some(same) = known.iter().find(|one| **one == text) {
+        return Ok(same);
+    }
+    let wanted = text.to_lowercase();
+    let found: Vec<_> = known.iter().filter(|one| one.to_lowercase().contains(&wanted)).collect();
+    match found.as_slice() {
+        [one] => Ok(one),
+        [] => bail!("no permission is called `{text}`"),
+        several => bail!("`{text}` stands in {} permissions", several.len()),
+    }
+}
+
+/// The whole request, nothing shortened: the wallet's rows, its warnings, and below them what the plugin says.
 pub(crate) fn show(approval: &ApprovalView) -> String {
     let mut text = format!("Request {}: {}\n", approval.id, visible(&approval.sentence));
-    let mut rows: Vec<[String; 2]> = approval.rows.iter().map(|row| [row.label.clone(), row.value.clone()]).collect();
-    rows.push(["State".to_owned(), approval.state.clone()]);
+    let mut permissions = 0;
+    let mut rows: Vec<[String; 2]> = Vec::new();
+    for row in &approval.rows {
+        let label = if row.label == PERMISSION {
+            permissions += 1;
+            format!("{PERMISSION} ({permissions})")
+        } else {
+            row.label.clone()
+        };
+        rows.push([label, row.value.clone()]);
+    }
     if let Some(solution) = &approval.solution {
         rows.push(["Solution".to_owned(), solution.clone()]);
     }
-    if !approval.causes.is_empty() {
-        rows.push(["Caused by".to_owned(), approval.causes.join("; ")]);
+    rows.extend(approval.causes.iter().map(|cause| ["Caused by".to_owned(), cause.clone()]));
+    rows.push(["State".to_owned(), approval.state.clone()]);
+    if let Some(who) = &approval.decided_by {
+        rows.push(["Decided by".to_owned(), decided_by(who)]);
     }
     rows.push(["Digest of the intent".to_owned(), approval.digest.clone()]);
-    rows.push(["Waits until".to_owned(), time(approval.expires_at)]);
+    if approval.state == "pending" {
+        rows.push(["Waits for you until".to_owned(), times::distance(approval.expires_at)]);
+    }
     text.push_str(&table(&[], rows));
     for warning in &approval.warnings {
         text.push_str(&format!("\n! {}", visible(warning)));
+    }
+    if permissions > 0 && approval.state == "pending" {
+        text.push_str(&format!(
+            "\nYou can refuse single permissions: `entresol approvals approve {} --refuse NUMBER`.",
+            approval.id
+        ));
+    }
+    if !approval.says.is_empty() {
+        let who = approval.solution.as_deref().unwrap_or("the plugin");
+        text.push_str(&format!("\n{} says (its own words; the wallet does not check them):\n", visible(who)));
+        text.push_str(&table(&[], approval.says.iter().map(|row| [row.label.clone(), row.value.clone()])));
     }
     if !approval.outcome.is_null() && approval.state != "pending" {
         text.push_str(&format!("\nOutcome: {}", visible(&approval.outcome.to_string())));
     }
     text
+}
+
+/// Who decided, in words.
+fn decided_by(who: &str) -> String {
+    match who {
+        "user" => "you".to_owned(),
+        policy if policy.starts_with("policy ") => format!("{policy}, without asking you (see `entresol policy list`)"),
+        other => other.to_owned(),
+    }
 }
 
 fn outcome(approval: &ApprovalView) -> String {

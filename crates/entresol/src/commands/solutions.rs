@@ -1,4 +1,4 @@
-//! Solutions: add, list, show, remove; their actions and permissions.
+//! Solutions: add, list, show, remove; their actions.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use anyhow::bail;
 use entresol_host::messages::{ActionView, ApprovalView, SolutionInput, SolutionView};
 use serde_json::json;
 
-use crate::cli::{Grants, Solution, SolutionAdd};
+use crate::cli::{Solution, SolutionAdd};
 use crate::commands::approvals::proposed;
 use crate::context::Context;
 use crate::output::{Progress, table};
@@ -127,21 +127,6 @@ fn actions_table(actions: &[ActionView]) -> String {
 pub(crate) async fn actions(context: &Context, solution: &str) -> anyhow::Result<()> {
     let view: SolutionView = context.daemon().await?.get("solution", json!({ "solution": solution })).await?;
     context.out.either(&view.actions, |actions| actions_table(actions))
-}
-
-pub(crate) async fn grants(context: &Context, command: Grants) -> anyhow::Result<()> {
-    let mut daemon = context.daemon().await?;
-    match command {
-        Grants::List { solution } => {
-            let list: Vec<String> = daemon.get("grants", json!({ "solution": solution })).await?;
-            context.out.either(&list, |list| table(&["Permission"], list.iter().map(|grant| [grant.clone()])))
-        }
-        Grants::Revoke { solution, permission } => {
-            let params = json!({ "solution": solution, "permission": permission });
-            daemon.call("grant_revoke", params).await?;
-            context.out.either(&json!({ "revoked": permission }), |_| "The permission is taken away.".to_owned())
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,5 @@
 //! Value between layer 1 and layer 2: deposits, withdrawals, transfers.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
 use entresol_host::messages::{ApprovalView, GatewayCallInput, TransferView};
 use serde_json::json;
 
@@ -10,6 +8,7 @@ use crate::commands::actions::{WATCH_MS, arguments};
 use crate::commands::approvals::proposed;
 use crate::context::Context;
 use crate::output::table;
+use crate::times;
 use crate::units::{ether, parse_amount};
 
 pub(crate) async fn deposit(context: &Context, args: cli::Deposit) -> anyhow::Result<()> {
@@ -69,47 +68,8 @@ fn transfers_table(list: &[TransferView]) -> String {
                 t.transaction.clone().unwrap_or_default(),
                 t.gas_used.map(|gas| gas.to_string()).unwrap_or_default(),
                 t.block.map(|block| block.to_string()).unwrap_or_default(),
-                time(t.created_at),
+                times::distance(t.created_at),
             ]
         }),
     )
-}
-
-/// Unix milliseconds as a distance from now: `3 min ago`, `in 12 s`. People compare it with a clock they have.
-pub(crate) fn time(at_ms: i64) -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    distance(at_ms, i64::try_from(now.as_millis()).unwrap_or(i64::MAX))
-}
-
-fn distance(at_ms: i64, now_ms: i64) -> String {
-    let seconds = at_ms.saturating_sub(now_ms) / 1000;
-    let (number, unit) = match seconds.unsigned_abs() {
-        s @ 0..=89 => (s, "s"),
-        s @ 90..=5399 => (s / 60, "min"),
-        s @ 5400..=129_599 => (s / 3600, "h"),
-        s => (s / 86_400, "days"),
-    };
-    match seconds {
-        0 => "now".to_owned(),
-        1.. => format!("in {number} {unit}"),
-        _ => format!("{number} {unit} ago"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_distances() {
-        let check =
-            |seconds: i64, expected: &str| assert_eq!(distance(1_000_000 + seconds * 1000, 1_000_000), expected);
-        check(0, "now");
-        check(-5, "5 s ago");
-        check(89, "in 89 s");
-        check(-600, "10 min ago");
-        check(7200, "in 2 h");
-        check(-864_000, "10 days ago");
-        assert!(distance(i64::MIN, i64::MAX).ends_with("days ago"));
-    }
 }

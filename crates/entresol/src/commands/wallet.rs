@@ -10,10 +10,10 @@ use secrecy::ExposeSecret;
 use serde_json::{Value as Json, json};
 
 use crate::cli::{Account, Cli, Init, Network};
-use crate::commands::value::time;
 use crate::context::Context;
 use crate::output::{Progress, table, visible};
 use crate::secrets;
+use crate::times;
 use crate::units::ether;
 
 pub(crate) fn init(context: &Context, args: &Init) -> anyhow::Result<()> {
@@ -172,7 +172,7 @@ pub(crate) async fn activity(context: &Context, solution: Option<String>, limit:
             rows.iter().map(|row| {
                 [
                     row.id.to_string(),
-                    time(row.at),
+                    times::distance(row.at),
                     row.actor.clone(),
                     row.action.clone(),
                     row.resource.clone(),

@@ -11,86 +11,9 @@ use std::time::Duration;
 use entresol_durable::KILL_AT;
 use serde_json::{Value as Json, json};
 
-use crate::support::{Devnet, Running, Said, Wallet, copy_folder, entresol, until};
+use crate::support::{House, Said, Wallet, copy_folder, entresol, until};
 
 const WORDS: &str = "abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon about";
-
-/// A wallet with a running daemon on a chain with the payments layer 2, the solution not yet added.
-struct House {
-    devnet: Devnet,
-    wallet: Wallet,
-    _daemon: Running,
-}
-
-impl House {
-    fn new() -> Self {
-        let wallet = Wallet::new();
-        let daemon = wallet.daemon();
-        let devnet = Devnet::start(&[]);
-        Self::on(devnet, wallet, daemon)
-    }
-
-    /// The owner has 10 ETH.
-    fn rich() -> Self {
-        let wallet = Wallet::new();
-        let daemon = wallet.daemon();
-        let owner = wallet.run(&["account", "list"]).json()[0]["address"].as_str().expect("an address").to_owned();
-        let devnet = Devnet::start(&["--fund", &owner]);
-        Self::on(devnet, wallet, daemon)
-    }
-
-    fn on(devnet: Devnet, wallet: Wallet, daemon: Running) -> Self {
-        wallet.run(&["network", "add", "devnet", &devnet.fact("rpc")]).json();
-        Self { devnet, wallet, _daemon: daemon }
-    }
-
-    fn add(&self, changes: &[&str]) -> Said {
-        let (plugin, gateway, node) =
-            (self.devnet.fact("plugin"), self.devnet.fact("gateway"), self.devnet.fact("node"));
-        let mut arguments = vec!["solution", "add"];
-        let mut given = vec!["--gateway", &gateway, "--url", &node, "--network", "devnet"];
-        let (script, changes) = match changes.split_first() {
-            Some((script, rest)) if !script.starts_with("--") => (*script, rest),
-            _ => (plugin.as_str(), changes),
-        };
-        // A changed option takes the usual one's place.
-        for pair in changes.chunks(2) {
-            if let Some(at) = given.iter().position(|option| *option == pair[0]) {
-                given[at + 1] = pair[1];
-            } else {
-                given.extend(pair);
-            }
-        }
-        arguments.push(script);
-        arguments.extend(given);
-        self.wallet.run(&arguments)
-    }
-
-    fn install(&self, changes: &[&str]) {
-        let approved = self.wallet.approve(&self.add(changes));
-        assert_eq!(approved["state"], "done", "{approved}");
-    }
-
-    fn solutions(&self) -> usize {
-        self.wallet.run(&["solution", "list"]).json().as_array().expect("a list").len()
-    }
-
-    fn pending(&self) -> usize {
-        self.wallet.run(&["approvals"]).json().as_array().expect("a list").len()
-    }
-
-    /// Refused with these words; no request was made, no solution added.
-    #[track_caller]
-    fn refuses(&self, changes: &[&str], words: &[&str]) {
-        let before = (self.solutions(), self.pending());
-        self.add(changes).fails(1, words);
-        assert_eq!((self.solutions(), self.pending()), before, "something changed");
-    }
-
-    fn state(&self, solution: &str) -> Json {
-        self.wallet.run(&["state", solution]).json()["state"].clone()
-    }
-}
 
 #[test]
 fn a_wrong_passphrase_opens_nothing() {

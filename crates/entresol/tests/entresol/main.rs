@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests write files of their own")]
 
 mod cli;
+mod consent;
 mod crash;
 mod demo;
 mod processes;

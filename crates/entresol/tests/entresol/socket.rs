@@ -48,7 +48,7 @@ fn plausible(method: &str) -> Json {
         "session_open" | "unlock" => json!({ "passphrase": "a wrong one" }),
         "network_add" => json!({ "name": "x", "rpcUrls": ["http://127.0.0.1:1"] }),
         "solution_add" => json!({ "network": "x", "script": "folder:/nowhere" }),
-        "solution" | "solution_remove" | "solution_restart" | "grants" | "state" | "deposit" => {
+        "solution" | "solution_remove" | "solution_restart" | "grants" | "grants_refused" | "state" | "deposit" => {
             json!({ "solution": "none" })
         }
         "withdraw" => json!({ "solution": "none", "function": "claim" }),
@@ -57,9 +57,18 @@ fn plausible(method: &str) -> Json {
         "approval_decide" => json!({ "id": 1, "approve": true, "digest": "0x00" }),
         "approval_wait" => json!({ "id": 1, "timeoutMs": 1 }),
         "changes_wait" => json!({ "after": 0, "timeoutMs": 1 }),
-        "grant_revoke" => json!({ "solution": "none", "permission": "keys" }),
+        "grant_revoke" | "grant_add" => json!({ "solution": "none", "permission": "keys" }),
+        "caller_grant" => json!({ "caller": "app:x", "solution": "none", "actions": ["pay"] }),
+        "caller_revoke" | "policy_revoke" | "policy_resume" => json!({ "id": 1 }),
+        "policy_add" => policy(),
+        "policy_dry_run" => json!({ "policy": policy(), "since": 0 }),
         _ => json!({}),
     }
+}
+
+fn policy() -> Json {
+    let rule = json!({ "actions": ["pay"], "perCall": "1", "perWindow": "1", "windowMs": 1000 });
+    json!({ "caller": "app:x", "solution": "none", "rule": rule })
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_entresol");
 pub(crate) const PASSPHRASE: &str = "correct horse battery";
@@ -48,6 +48,16 @@ impl Said {
     pub(crate) fn json(&self) -> Json {
         assert_eq!(self.code, 0, "{self:?}");
         serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("{e}: {self:?}"))
+    }
+
+    /// What it told a person, of a command that went well; it holds these words.
+    #[track_caller]
+    pub(crate) fn says(&self, words: &[&str]) -> &str {
+        assert_eq!(self.code, 0, "{self:?}");
+        for word in words {
+            assert!(self.out.contains(word), "`{word}` is missing in:\n{}", self.out);
+        }
+        &self.out
     }
 
     /// The command failed with this exit code, and its error holds these words.
@@ -165,6 +175,14 @@ impl Wallet {
         command
     }
 
+    /// What a person sees: as [`run`](Self::run), without `--json`.
+    pub(crate) fn tell(&self, arguments: &[&str]) -> Said {
+        let mut command = entresol();
+        command.arg("--home").arg(self.home());
+        command.arg("--passphrase-file").arg(self.dir.path().join("passphrase"));
+        Said::of(command.args(arguments).output().expect("started"))
+    }
+
     pub(crate) fn run(&self, arguments: &[&str]) -> Said {
         Said::of(self.command(arguments).output().expect("started"))
     }
@@ -263,5 +281,117 @@ pub(crate) fn copy_folder(from: &Path, to: &Path) {
     for entry in std::fs::read_dir(from).expect("readable") {
         let entry = entry.expect("readable");
         std::fs::copy(entry.path(), to.join(entry.file_name())).expect("copied");
+    }
+}
+
+/// A wallet with a running daemon on a chain with the payments layer 2, the solution not yet added.
+#[derive(Debug)]
+pub(crate) struct House {
+    pub(crate) devnet: Devnet,
+    pub(crate) wallet: Wallet,
+    _daemon: Running,
+}
+
+impl House {
+    pub(crate) fn new() -> Self {
+        let wallet = Wallet::new();
+        let daemon = wallet.daemon();
+        let devnet = Devnet::start(&[]);
+        Self::on(devnet, wallet, daemon)
+    }
+
+    /// The owner has 10 ETH.
+    pub(crate) fn rich() -> Self {
+        let wallet = Wallet::new();
+        let daemon = wallet.daemon();
+        let owner = wallet.run(&["account", "list"]).json()[0]["address"].as_str().expect("an address").to_owned();
+        let devnet = Devnet::start(&["--fund", &owner]);
+        Self::on(devnet, wallet, daemon)
+    }
+
+    fn on(devnet: Devnet, wallet: Wallet, daemon: Running) -> Self {
+        wallet.run(&["network", "add", "devnet", &devnet.fact("rpc")]).json();
+        Self { devnet, wallet, _daemon: daemon }
+    }
+
+    pub(crate) fn add(&self, changes: &[&str]) -> Said {
+        let (plugin, gateway, node) =
+            (self.devnet.fact("plugin"), self.devnet.fact("gateway"), self.devnet.fact("node"));
+        let mut arguments = vec!["solution", "add"];
+        let mut given = vec!["--gateway", &gateway, "--url", &node, "--network", "devnet"];
+        let (script, changes) = match changes.split_first() {
+            Some((script, rest)) if !script.starts_with("--") => (*script, rest),
+            _ => (plugin.as_str(), changes),
+        };
+        // A changed option takes the usual one's place.
+        for pair in changes.chunks(2) {
+            if let Some(at) = given.iter().position(|option| *option == pair[0]) {
+                given[at + 1] = pair[1];
+            } else {
+                given.extend(pair);
+            }
+        }
+        arguments.push(script);
+        arguments.extend(given);
+        self.wallet.run(&arguments)
+    }
+
+    pub(crate) fn install(&self, changes: &[&str]) {
+        let approved = self.wallet.approve(&self.add(changes));
+        assert_eq!(approved["state"], "done", "{approved}");
+    }
+
+    pub(crate) fn solutions(&self) -> usize {
+        self.wallet.run(&["solution", "list"]).json().as_array().expect("a list").len()
+    }
+
+    pub(crate) fn pending(&self) -> usize {
+        self.wallet.run(&["approvals"]).json().as_array().expect("a list").len()
+    }
+
+    /// Refused with these words; no request was made, no solution added.
+    #[track_caller]
+    pub(crate) fn refuses(&self, changes: &[&str], words: &[&str]) {
+        let before = (self.solutions(), self.pending());
+        self.add(changes).fails(1, words);
+        assert_eq!((self.solutions(), self.pending()), before, "something changed");
+    }
+
+    pub(crate) fn state(&self, solution: &str) -> Json {
+        self.wallet.run(&["state", solution]).json()["state"].clone()
+    }
+
+    /// Installs a script of a few lines, without a gateway; gives its folder.
+    pub(crate) fn install_script(&self, name: &str, layer2: Json, script: &str) -> PathBuf {
+        let folder = self.script(name, layer2, script);
+        let add = ["solution", "add", folder.to_str().expect("text"), "--network", "devnet", "--name", name];
+        let approved = self.wallet.approve(&self.wallet.run(&add));
+        assert_eq!(approved["state"], "done", "{approved}");
+        self.runs(name);
+        folder
+    }
+
+    /// Writes a package of one script; `layer2` is added to its manifest.
+    pub(crate) fn script(&self, name: &str, layer2: Json, script: &str) -> PathBuf {
+        let folder = self.wallet.dir.path().join(name);
+        std::fs::create_dir(&folder).expect("made");
+        let mut manifest = json!({
+            "name": name, "version": "1.0.0", "type": "module", "main": "index.js",
+            "layer2": { "apiVersion": 1, "dataVersion": 1, "title": name, "description": "A script of a test." },
+        });
+        for (field, value) in layer2.as_object().expect("an object") {
+            manifest["layer2"][field] = value.clone();
+        }
+        std::fs::write(folder.join("package.json"), manifest.to_string()).expect("written");
+        std::fs::write(folder.join("index.js"), script).expect("written");
+        folder
+    }
+
+    /// Waits until a solution's plugin runs.
+    pub(crate) fn runs(&self, name: &str) {
+        until("the plugin runs", || {
+            let view = self.wallet.run(&["solution", "show", name]).json();
+            (view["plugin"] == "running").then_some(())
+        });
     }
 }
