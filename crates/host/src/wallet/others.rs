@@ -61,7 +61,8 @@ impl Host {
         let manifest: Manifest = serde_json::from_value(row_of.spec.manifest)
             .map_err(|e| HostError::internal(format!("stored manifest: {e}")))?;
         let optional = manifest.optional();
-        if !optional.contains(&wanted) && !manifest.requested().contains(&wanted) {
+        // What was asked for at install and refused is not asked for again: only the user brings it up.
+        if !optional.contains(&wanted) {
             let words: Vec<String> = optional.iter().map(ToString::to_string).collect();
             return Err(HostError::unauthorized(format!(
                 "requestPermission: the manifest's optionalPermissions have no such entry; they are: {}",

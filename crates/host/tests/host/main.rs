@@ -1,6 +1,13 @@
 //! The host against a real chain, a real database and the real sandbox: what a plugin may, and may not.
 
+mod calls_of_layer1;
+mod database;
 mod keys;
+mod layer2_keys;
+mod object;
+mod others;
+mod probe;
+mod schedule;
 mod support;
 
 use entresol_host::error::code;
@@ -15,7 +22,7 @@ fn about(solution: &str) -> ActivityFilter {
     ActivityFilter { solution: Some(solution.into()), ..ActivityFilter::default() }
 }
 
-fn says<T: std::fmt::Debug>(result: Result<T, HostError>, number: i32, words: &str) {
+pub(crate) fn says<T: std::fmt::Debug>(result: Result<T, HostError>, number: i32, words: &str) {
     let error = result.expect_err("refused");
     assert_eq!(error.code, number, "{error}");
     assert!(error.message.contains(words), "{error} says nothing of {words:?}");

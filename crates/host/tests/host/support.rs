@@ -21,7 +21,7 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(40);
 /// The user with an open passphrase session.
 pub(crate) const USER: Actor = Actor::User { session: true };
 /// The first of anvil's well-known development accounts, unlocked there.
-const RICH: Address = address!("f39Fd6e51aad88F6F4ce6aB8827279cffFb92266");
+pub(crate) const RICH: Address = address!("f39Fd6e51aad88F6F4ce6aB8827279cffFb92266");
 /// A well-known test phrase (BIP-39's own).
 const PHRASE: &str = "abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon about";
 /// The passphrase of the tests' wallet.
@@ -129,6 +129,8 @@ pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T
 pub(crate) struct Wallet {
     pub(crate) home: TempDir,
     host: Option<Host>,
+    /// A handle to the host's own vault, for locking with layer-2 keys kept open.
+    pub(crate) vault: Vault,
 }
 
 impl Wallet {
@@ -138,13 +140,13 @@ impl Wallet {
         let cost = KdfCost { memory_kib: 64, passes: 1, lanes: 1 };
         Vault::create(&home.path().join("keystore.json"), Some(&PHRASE.into()), &PASSPHRASE.into(), cost)
             .expect("created");
-        let host = start(home.path()).await;
+        let (host, vault) = start(home.path()).await;
         let input =
             NetworkInput { name: "dev".into(), rpc_urls: vec![anvil.url.clone()], chain_id: None, confirmations: None };
         host.network_add(&USER, input).await.expect("added");
         let owner = host.accounts(&USER).await.expect("accounts")[0].address.clone();
         anvil.give(&owner, "0x8ac7230489e80000").await;
-        Self { home, host: Some(host) }
+        Self { home, host: Some(host), vault }
     }
 
     pub(crate) fn host(&self) -> &Host {
@@ -162,7 +164,8 @@ impl Wallet {
     pub(crate) async fn restart(&mut self) {
         self.stop().await;
         let home = self.home.path().to_owned();
-        self.host = Some(start(&home).await);
+        let (host, vault) = start(&home).await;
+        (self.host, self.vault) = (Some(host), vault);
         self.host().runtime_is_up().await;
     }
 
@@ -240,7 +243,7 @@ impl Up for Host {
 }
 
 /// Starts a host on a home that is there.
-pub(crate) async fn start(home: &Path) -> Host {
+pub(crate) async fn start(home: &Path) -> (Host, Vault) {
     let (vault, key) = Vault::open(&home.join("keystore.json"), &PASSPHRASE.into()).expect("opened");
     let store = Store::open(&home.join("wallet.db"), key.expose()).expect("opened");
     let cache = entresol_package::default_cache_dir().expect("a cache directory").join("engine");
@@ -251,7 +254,7 @@ pub(crate) async fn start(home: &Path) -> Host {
         allow_private_urls: true,
         kdf_cost: entresol_vault::KdfCost { memory_kib: 64, passes: 1, lanes: 1 },
     };
-    Host::start(config, vault, store, engine).await.expect("started")
+    (Host::start(config, vault.clone(), store, engine).await.expect("started"), vault)
 }
 
 pub(crate) fn input(name: &str, folder: &Path, gateway: Option<Address>) -> SolutionInput {
@@ -290,4 +293,9 @@ pub(crate) fn write_package(folder: &PathBuf, script: &str, gateway: bool) {
     }
     std::fs::write(folder.join("package.json"), manifest.to_string()).expect("written");
     std::fs::write(folder.join("index.js"), script).expect("written");
+}
+
+#[allow(clippy::disallowed_methods, reason = "a file of the test's own")]
+pub(crate) fn write(path: &Path, text: &str) {
+    std::fs::write(path, text).expect("written");
 }
