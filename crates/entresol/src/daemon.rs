@@ -55,6 +55,11 @@ pub(crate) async fn run(context: &Context, args: &cli::Daemon) -> anyhow::Result
     let progress = Progress::new(context.out, "opening the wallet");
     let (vault, key) = Vault::open(&context.home.keystore(), &passphrase)?;
     drop(passphrase);
+    if !vault.memory_locked() {
+        tracing::warn!(
+            "the system refuses to keep keys out of its swap file; raise the limit on locked memory (`ulimit -l`)"
+        );
+    }
     let store = Store::open(&context.home.database(), key.expose())?;
     drop(key);
     progress.say("preparing the JavaScript engine");

@@ -16,6 +16,9 @@ use crate::{keys, locked::Locked, mnemonic::Words};
 const VICTIM: &str = "ENTRESOL_TEST_MEMORY";
 const NEEDLES: &str = "ENTRESOL_TEST_NEEDLES";
 
+/// The test that looks for keys.
+const KEYS: &str = "keys_lie_on_their_pages_only_and_nowhere_once_locked";
+
 /// Changes every byte.
 const MASK: u8 = 0x5a;
 
@@ -23,25 +26,42 @@ fn masked(bytes: &[u8]) -> String {
     hex::encode(bytes.iter().map(|byte| byte ^ MASK).collect::<Vec<_>>())
 }
 
+/// Bytes that are looked at at once: no more than a page, so that the buffer, should it lie beside a secret, is not read
+/// into itself together with it.
+const PART: usize = 4096;
+
+/// Longest thing that is looked for.
+const LONGEST: usize = 32;
+
 /// Names of what was found in writable memory.
 fn found(needles: &[(String, Vec<u8>)]) -> Vec<String> {
     let maps = std::fs::read_to_string("/proc/self/maps").expect("the kernel's table");
     let memory = File::open("/proc/self/mem").expect("its own memory");
+    // One buffer, masked at once: what was read into it is not found in it again.
+    let mut buffer = vec![0; PART + LONGEST];
     let mut found = Vec::new();
     for line in maps.lines() {
         let mut words = line.split_whitespace();
         let (range, rights) = (words.next().expect("a range"), words.next().expect("rights"));
         let (begin, end) = range.split_once('-').expect("a range");
         let address = |text| u64::from_str_radix(text, 16).expect("an address");
-        let mut content = vec![0; (address(end) - address(begin)) as usize];
-        if !rights.starts_with("rw") || memory.read_exact_at(&mut content, address(begin)).is_err() {
+        if !rights.starts_with("rw") {
             continue;
         }
-        content.iter_mut().for_each(|byte| *byte ^= MASK);
-        for (name, needle) in needles {
-            found.extend(content.windows(needle.len()).filter(|window| window == needle).map(|_| name.clone()));
+        for at in (address(begin)..address(end)).step_by(PART) {
+            // The parts overlap, so that nothing is cut in two; what begins in the overlap is the next part's.
+            let length = usize::try_from(address(end) - at).expect("small").min(buffer.len());
+            let part = &mut buffer[..length];
+            // Some pages, the kernel's own, cannot be read.
+            if memory.read_exact_at(part, at).is_ok() {
+                part.iter_mut().for_each(|byte| *byte ^= MASK);
+                for (name, needle) in needles {
+                    let places = part.windows(needle.len()).take(PART).filter(|window| window == needle);
+                    found.extend(places.map(|_| name.clone()));
+                }
+            }
+            part.fill(0);
         }
-        content.fill(0);
     }
     found.sort();
     found
@@ -71,6 +91,11 @@ fn keys_lie_on_their_pages_only_and_nowhere_once_locked() {
     }
     let home = Home::new();
     home.create(Some(JUNK)).expect("created");
+    child(KEYS, &home.keystore(), &[(NEEDLES, &needles(&home))], "");
+}
+
+/// What the child looks for.
+fn needles(home: &Home) -> String {
     let (_, database) = Vault::open(&home.keystore(), &passphrase()).expect("open");
     let words = Words::from_phrase(&SecretString::from(JUNK)).expect("good words");
     let root = words.root().expect("a root");
@@ -94,12 +119,43 @@ fn keys_lie_on_their_pages_only_and_nowhere_once_locked() {
         ("database key", masked(database.expose())),
     ];
     let text: Vec<_> = needles.iter().map(|(name, digits)| format!("{name}={digits}")).collect();
-    let output = Command::new(std::env::current_exe().expect("this program"))
-        .args(["--exact", "tests::memory::keys_lie_on_their_pages_only_and_nowhere_once_locked", "--nocapture"])
-        .env(VICTIM, home.keystore())
-        .env(NEEDLES, text.join(","))
+    text.join(",")
+}
+
+/// Runs a test of this file again in a process of its own, after these commands of the shell.
+#[track_caller]
+fn child(test: &str, path: &Path, environment: &[(&str, &str)], first: &str) {
+    let output = Command::new("sh")
+        .args(["-c", &format!("{first} exec \"$0\" --exact \"$1\" --nocapture")])
+        .arg(std::env::current_exe().expect("this program"))
+        .arg(format!("tests::memory::{test}"))
+        .env(VICTIM, path)
+        .envs(environment.iter().copied())
         .output()
         .expect("a child process");
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && said.contains("1 passed"), "{said}");
+}
+
+/// True when this process may lock as much memory as it likes (CAP_IPC_LOCK, bit 14).
+fn may_lock_all() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").expect("the kernel's table");
+    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:")).expect("a line");
+    u64::from_str_radix(line.trim(), 16).expect("a number") >> 14 & 1 == 1
+}
+
+#[test]
+fn without_lockable_memory_the_wallet_works_and_says_so() {
+    if let Some(path) = std::env::var_os(VICTIM) {
+        let (vault, _) = Vault::open(Path::new(&path), &passphrase()).expect("open");
+        assert_eq!(vault.memory_locked(), may_lock_all());
+        vault.lock_seed(&[subtree()]).expect("locked");
+        vault.subtree_account(&subtree(), 0).expect("kept");
+        vault.unlock(&passphrase()).expect("unlocked");
+        assert_eq!(vault.memory_locked(), may_lock_all());
+        return;
+    }
+    let home = Home::new();
+    home.create(Some(JUNK)).expect("created");
+    child("without_lockable_memory_the_wallet_works_and_says_so", &home.keystore(), &[], "ulimit -l 0;");
 }
