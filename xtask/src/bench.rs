@@ -33,7 +33,11 @@ const BENCHES: &[Bench] = &[
         about: "key-value data of 10 000 solutions: reads, durable writes, group commit",
         cargo: &["bench", "--quiet", "--profile", "release", "--package", "entresol-store", "--bench", "kv"],
     },
-    // The next bench stands here: `wallet`, unlocking and the start of the daemon with 100 solutions.
+    Bench {
+        name: "wallet",
+        about: "unlocking the seed, and the start of the daemon with 100 solutions",
+        cargo: &["bench", "--quiet", "--profile", "release", "--package", "entresol", "--bench", "wallet"],
+    },
 ];
 
 /// Runs the bench named, or all.
