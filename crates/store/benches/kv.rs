@@ -135,11 +135,11 @@ fn percentile(sorted: &[Duration], share: f64) -> f64 {
     sorted[index].as_secs_f64() * 1e6
 }
 
+/// One way to read a key of a solution; it gives the length of the value.
+type Read<'a> = &'a mut dyn FnMut(i64, &str) -> Outcome<usize>;
+
 /// Latencies of two ways to read the same keys in turn, sorted.
-fn latencies(
-    pick: impl Fn(&mut Numbers) -> u64,
-    mut ways: [&mut dyn FnMut(i64, &str) -> Outcome<usize>; 2],
-) -> Outcome<[Vec<Duration>; 2]> {
+fn latencies(pick: impl Fn(&mut Numbers) -> u64, mut ways: [Read<'_>; 2]) -> Outcome<[Vec<Duration>; 2]> {
     let mut numbers = Numbers(42);
     let mut times = [Vec::with_capacity(READS), Vec::with_capacity(READS)];
     // Half as many again before it counts: the caches of both sides are as warm as they get.

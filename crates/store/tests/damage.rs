@@ -113,7 +113,7 @@ fn fill_the_disk(directory: &Path, more_room: impl FnOnce()) {
             .collect();
         threads.into_iter().map(|thread| thread.join().expect("no panic").expect_err("full")).collect()
     });
-    assert!(errors.iter().all(|error| is_full(error)), "{errors:?}");
+    assert!(errors.iter().all(is_full), "{errors:?}");
     let meta = store.put_meta("note", &serde_json::json!("x".repeat(400_000))).expect_err("full");
     assert!(is_full(&meta), "{meta:?}");
     assert_eq!(sound(&store, solution).expect("read"), written);
