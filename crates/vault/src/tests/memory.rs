@@ -141,7 +141,7 @@ fn child(test: &str, path: &Path, environment: &[(&str, &str)], first: &str) {
 fn may_lock_all() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").expect("the kernel's table");
     let line = status.lines().find_map(|line| line.strip_prefix("CapEff:")).expect("a line");
-    u64::from_str_radix(line.trim(), 16).expect("a number") >> 14 & 1 == 1
+    u64::from_str_radix(line.trim(), 16).expect("a number") & (1 << 14) != 0
 }
 
 #[test]
