@@ -10,6 +10,7 @@
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use entresol_store::{KvOp, Network, NewSolution, Store};
@@ -75,6 +76,12 @@ fn key(n: u64) -> String {
 fn value(n: u64) -> Vec<u8> {
     let mut numbers = Numbers(n + 1);
     (0..VALUE_BYTES).map(|_| u8::try_from(numbers.below(256)).unwrap_or_default()).collect()
+}
+
+/// A value that no write before had: SQLite does not write a page that stays as it is.
+fn new_value() -> Vec<u8> {
+    static LAST: AtomicU64 = AtomicU64::new(1 << 40);
+    value(LAST.fetch_add(1, Ordering::Relaxed))
 }
 
 fn fill(store: &Store, solutions: i64) -> Outcome<()> {
@@ -228,8 +235,7 @@ fn plain_rate(connection: &mut Connection, solutions: i64, batch: u64) -> Outcom
         let tx = connection.transaction()?;
         for _ in 0..batch {
             let solution = 1 + i64::try_from(numbers.below(solutions.unsigned_abs()))?;
-            // A value that was not there before: SQLite does not write a page that stays as it is.
-            let (key, value) = (key(numbers.below(KEYS)), value(numbers.below(u64::MAX)));
+            let (key, value) = (key(numbers.below(KEYS)), new_value());
             tx.prepare_cached(PUT)?.execute((solution, key, value))?;
         }
         Ok(tx.commit()?)
@@ -256,7 +262,7 @@ fn writes(store: &Store, cipher: &Path, directory: &Path, solutions: i64) -> Out
         let mut numbers = Numbers((1 + thread as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ n << 8);
         numbers.below(2);
         let solution = 1 + i64::try_from(numbers.below(solutions.unsigned_abs()))?;
-        let (key, value) = (key(numbers.below(KEYS)), value(numbers.below(u64::MAX)));
+        let (key, value) = (key(numbers.below(KEYS)), new_value());
         Ok(store.kv_put(solution, &key, &value, QUOTA)?)
     };
     let file = prepared_file(directory)?;
