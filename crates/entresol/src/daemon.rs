@@ -1,7 +1,7 @@
 //! The daemon: puts vault, store, sandbox, host, control socket and web page together, and takes them apart again.
 //!
-//! Order of starting: no core dumps, exclusive lock on the home, vault (the passphrase opens it), database (its key lies in the
-//! vault's file), engine, host, socket, page, ready line. Order of ending: socket and page, host, lock.
+//! Order of starting: no core dumps, exclusive lock on the home, vault (the passphrase opens it), database (its key lies
+//! in the vault's file), engine, host, socket, page, ready line. Order of ending: socket and page, host, lock.
 
 use std::fs::File;
 use std::io::IsTerminal;

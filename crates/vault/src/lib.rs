@@ -13,8 +13,8 @@
 //! that sign exist for the moment of use only.
 //!
 //! Two kinds of keys, two rules:
-//! - an **owner** account (`m/44'/60'/0'/0/index`, or an imported key) signs only what an [`Approved`] intent says, and
-//!   the vault compares the transaction with that intent field by field;
+//! - an **owner** account (`m/44'/60'/0'/0/index`, or an imported key) signs only what an [`Approved`] intent says,
+//!   and the vault compares the transaction with that intent field by field;
 //! - a **subtree** account lies below a solution's [`SubtreePath`], which can never be, contain or lie in a wallet path;
 //!   it signs what the solution's plugin asks for.
 

@@ -325,8 +325,8 @@ impl Vault {
     /// then on. The words of the wallet do not restore it. As slow as [`open`](Self::open).
     ///
     /// # Errors
-    /// [`PrivateKey`](VaultError::PrivateKey), [`Duplicate`](VaultError::Duplicate) (compared with the imported keys and
-    /// the first 100 owner accounts), [`TooManyImported`](VaultError::TooManyImported), [`Locked`](VaultError::Locked),
+    /// [`PrivateKey`](VaultError::PrivateKey), [`Duplicate`](VaultError::Duplicate) (compared with the imported keys
+    /// and the first 100 owner accounts), [`TooManyImported`](VaultError::TooManyImported), [`Locked`](VaultError::Locked),
     /// [`WrongPassphrase`](VaultError::WrongPassphrase), [`Changed`](VaultError::Changed), [`File`](VaultError::File).
     pub fn import_key(&self, private_key: &SecretString, passphrase: &SecretString) -> Result<Account, VaultError> {
         let key = keys::read_private_key(private_key)?;

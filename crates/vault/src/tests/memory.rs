@@ -26,8 +26,8 @@ fn masked(bytes: &[u8]) -> String {
     hex::encode(bytes.iter().map(|byte| byte ^ MASK).collect::<Vec<_>>())
 }
 
-/// Bytes that are looked at at once: no more than a page, so that the buffer, should it lie beside a secret, is not read
-/// into itself together with it.
+/// Bytes that are looked at at once: no more than a page, so that the buffer, should it lie beside a secret, is not
+/// read into itself together with it.
 const PART: usize = 4096;
 
 /// Longest thing that is looked for.
