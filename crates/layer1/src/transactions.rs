@@ -24,8 +24,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::error::Layer1Error;
 use crate::network::{CallRequest, Network};
-use book::Book;
-use follow::{Decision, NonceUse, Observation, Receipt, Refusal, View};
+use book::{Answer, Book, Step};
+use follow::{NonceUse, Observation, Receipt, Refusal, View};
 
 pub use replace::{OpenTransaction, Stuck, StuckReason};
 
@@ -158,10 +158,10 @@ pub trait TransactionLog: Send + Sync {
     /// Whatever keeps them from being read.
     fn open(&self, chain_id: u64) -> Result<Vec<StoredTransaction>, TransactionLogError>;
 
-    /// The transactions of a chain that are confirmed in a block at or above `from_block`, and the replaced ones with the
-    /// same sender and nonce as one of these: after a start a reorganisation may still take them back.
+    /// The transactions of a chain that are confirmed in a block at or above `from_block`, and the newest replaced ones (a
+    /// hundred will do): after a start a reorganisation may still take them back. More than these does no harm.
     ///
-    /// The default knows none: then what was confirmed before a start is not taken back after it.
+    /// The default knows none: then what was settled before a start is not taken back after it.
     ///
     /// # Errors
     /// Whatever keeps them from being read.
@@ -312,7 +312,7 @@ impl Transactions {
         {
             let mut book = locked(&shared.book);
             for transaction in stored {
-                book.adopt(transaction, shared.head());
+                book.resume(transaction, shared.head());
             }
         }
         shared.look().await;
@@ -413,24 +413,18 @@ impl Shared {
                 self.with_view(|book, view| book.decide(hash, observation, view))
             }
         };
-        match decision {
-            Decision::Status(status) => {
-                self.record(&transaction, status);
-            }
-            Decision::Bury(status) => {
-                if self.record(&transaction, status) {
-                    locked(&self.book).bury(hash);
+        let steps = locked(&self.book).steps(hash, decision);
+        for step in steps {
+            match step {
+                // What is not durable is not acted on: the next look finds it out again.
+                Step::Record(status) => {
+                    if !self.record(&transaction, status) {
+                        break;
+                    }
                 }
+                Step::Broadcast => self.broadcast(&transaction).await,
+                Step::Bury => locked(&self.book).bury(hash),
             }
-            Decision::Broadcast => {
-                // What was in a block, or lost to another, and is neither any more, is on its way again.
-                let on_its_way =
-                    matches!(self.status(hash), Some(TransactionStatus::Stored | TransactionStatus::Broadcast));
-                if on_its_way || self.record(&transaction, TransactionStatus::Broadcast) {
-                    self.broadcast(&transaction).await;
-                }
-            }
-            Decision::Wait => {}
         }
         Ok(())
     }
@@ -485,34 +479,28 @@ impl Shared {
             "layer1.transaction.broadcast",
             self.network.request("eth_sendRawTransaction", json!([transaction.raw])).await
         );
-        let never_taken = self.status(transaction.hash) == Some(TransactionStatus::Stored);
-        match sent {
-            Ok(_) => {
-                self.record(transaction, TransactionStatus::Broadcast);
-            }
+        let answer = match sent {
+            Ok(_) => Answer::Taken,
             Err(Layer1Error::Rpc { message, code, .. }) => match follow::classify(&message) {
-                Refusal::AlreadyKnown => {
-                    self.record(transaction, TransactionStatus::Broadcast);
-                }
+                Refusal::AlreadyKnown => Answer::Taken,
                 Refusal::NonceUsed => match self.observe(transaction).await {
-                    Ok(Observation::Mined(_) | Observation::Pending) => {
-                        self.record(transaction, TransactionStatus::Broadcast);
-                    }
-                    Ok(Observation::Unknown { .. }) if never_taken => {
-                        let reason = format!("{message}; another transaction used nonce {}", transaction.nonce);
-                        self.record(transaction, TransactionStatus::Failed { reason });
-                    }
-                    _ => {}
+                    Ok(Observation::Mined(_) | Observation::Pending) => Answer::Taken,
+                    Ok(Observation::Unknown { .. }) => Answer::Refused {
+                        reason: format!("{message}; another transaction used nonce {}", transaction.nonce),
+                        for_now: false,
+                    },
+                    Err(_) => Answer::None,
                 },
-                // Temporary, or refused now after it was taken before: it may still be mined elsewhere, or later.
-                Refusal::Rejected if !never_taken || is_temporary(code) => {
-                    tracing::warn!(hash = %transaction.hash, %message, "a transaction is not taken at the moment");
-                }
-                Refusal::Rejected => {
-                    self.record(transaction, TransactionStatus::Failed { reason: message });
-                }
+                Refusal::Rejected => Answer::Refused { reason: message, for_now: is_temporary(code) },
             },
-            Err(error) => tracing::warn!(hash = %transaction.hash, %error, "a transaction waits for an endpoint"),
+            Err(error) => {
+                tracing::warn!(hash = %transaction.hash, %error, "a transaction waits for an endpoint");
+                Answer::None
+            }
+        };
+        let status = locked(&self.book).answered(transaction.hash, answer);
+        if let Some(status) = status {
+            self.record(transaction, status);
         }
     }
 

@@ -27,9 +27,36 @@ struct Entry {
     transaction: StoredTransaction,
     offered: (u128, u128),
     first_seen_block: u64,
+    /// An endpoint may have it although none has said so: it was broadcast without an answer, or by a process before this
+    /// one. Then a refusal is no proof that it will never be mined.
+    doubtful: bool,
+    /// The last refusal, in the endpoint's words.
+    refusal: Option<String>,
     /// The sending end is dropped when nothing changes any more.
     updates: Option<watch::Sender<TransactionStatus>>,
     last: watch::Receiver<TransactionStatus>,
+}
+
+/// What came of a broadcast.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// An endpoint has it, or its block.
+    Taken,
+    /// No endpoint took it; `for_now` when the same may be taken later.
+    Refused { reason: String, for_now: bool },
+    /// Nobody answered.
+    None,
+}
+
+/// What follows from a decision, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Write this status to the log, then to the book.
+    Record(TransactionStatus),
+    /// Broadcast the bytes, and tell the book the answer.
+    Broadcast,
+    /// Follow it no longer.
+    Bury,
 }
 
 impl Entry {
@@ -78,9 +105,26 @@ impl Book {
         let entry = self.entries.entry(hash).or_insert_with(|| {
             let (sender, last) = watch::channel(transaction.status.clone());
             let offered = offered(&transaction.raw).unwrap_or_default();
-            Entry { transaction, offered, first_seen_block: head, updates: Some(sender), last }
+            Entry {
+                transaction,
+                offered,
+                first_seen_block: head,
+                doubtful: false,
+                refusal: None,
+                updates: Some(sender),
+                last,
+            }
         });
         entry.last.clone()
+    }
+
+    /// As [`Book::adopt`], for a transaction that an earlier process stored.
+    pub(crate) fn resume(&mut self, transaction: StoredTransaction, head: u64) {
+        let hash = transaction.hash;
+        self.adopt(transaction, head);
+        if let Some(entry) = self.entries.get_mut(&hash) {
+            entry.doubtful = true;
+        }
     }
 
     /// The watch of a transaction.
@@ -146,6 +190,50 @@ impl Book {
         follow::decide(&entry.status(), observation, Siblings { outbid }, view)
     }
 
+    /// What follows from a decision.
+    pub(crate) fn steps(&self, hash: B256, decision: Decision) -> Vec<Step> {
+        match decision {
+            Decision::Status(status) => vec![Step::Record(status)],
+            Decision::Bury(status) => vec![Step::Record(status), Step::Bury],
+            Decision::Broadcast => match self.status(hash) {
+                Some(TransactionStatus::Stored | TransactionStatus::Broadcast) => vec![Step::Broadcast],
+                // What was in a block, or lost to another, and is neither any more, is on its way again.
+                _ => vec![Step::Record(TransactionStatus::Broadcast), Step::Broadcast],
+            },
+            Decision::Wait => Vec::new(),
+        }
+    }
+
+    /// Takes what came of a broadcast; gives the status that follows, to be written to the log.
+    ///
+    /// Only the first definite refusal of a transaction that nobody can have is a failure. Later ones, and those of a
+    /// doubtful one, may be followed by its being mined all the same.
+    pub(crate) fn answered(&mut self, hash: B256, answer: Answer) -> Option<TransactionStatus> {
+        let entry = self.entries.get_mut(&hash)?;
+        let never_taken = entry.status() == TransactionStatus::Stored && !entry.doubtful;
+        match answer {
+            Answer::Taken => {
+                entry.refusal = None;
+                Some(TransactionStatus::Broadcast)
+            }
+            Answer::Refused { reason, for_now: false } if never_taken => Some(TransactionStatus::Failed { reason }),
+            Answer::Refused { reason, .. } => {
+                tracing::warn!(%hash, %reason, "a transaction is not taken at the moment");
+                entry.refusal = Some(reason);
+                None
+            }
+            Answer::None => {
+                entry.doubtful = true;
+                None
+            }
+        }
+    }
+
+    /// Why the endpoint does not take a transaction now.
+    pub(crate) fn refusal(&self, hash: B256) -> Option<String> {
+        self.entries.get(&hash)?.refusal.clone()
+    }
+
     /// Notes a status that the log has; watchers see it now.
     pub(crate) fn set(&mut self, hash: B256, status: TransactionStatus) {
         let Some(entry) = self.entries.get_mut(&hash) else { return };
@@ -184,3 +272,6 @@ pub(crate) fn offered(raw: &[u8]) -> Option<(u128, u128)> {
     let envelope = TxEnvelope::decode_2718_exact(raw).ok()?;
     Some((envelope.max_fee_per_gas(), envelope.max_priority_fee_per_gas().unwrap_or_default()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -65,6 +65,11 @@ pub enum StuckReason {
     },
     /// The node does not have it. It is broadcast again with every block.
     Unknown,
+    /// The node does not take it at the moment. It is tried again with every block.
+    Refused {
+        /// The node's words.
+        reason: String,
+    },
     /// It pays the base fee; its tip attracts nobody.
     SmallTip {
         /// What is left for the block's builder, wei per gas.
@@ -93,6 +98,10 @@ impl fmt::Display for StuckReason {
                 f,
                 "unknown to the node: the node dropped it or never had it; it is broadcast again with every block; \
                  where that does not help, speed it up or use another RPC URL"
+            ),
+            Self::Refused { reason } => write!(
+                f,
+                "refused by the node: {reason}; it is tried again with every block; where the reason stays, cancel it"
             ),
             Self::SmallTip { tip, usual } => write!(
                 f,
@@ -223,7 +232,8 @@ impl Transactions {
                 return stuck(StuckReason::Underpriced { max_fee_per_gas, base_fee });
             }
             if self.is_unknown(hash).await? {
-                return stuck(StuckReason::Unknown);
+                let refusal = locked(&self.shared.book).refusal(hash);
+                return stuck(refusal.map_or(StuckReason::Unknown, |reason| StuckReason::Refused { reason }));
             }
             let tip = priority.min(max_fee_per_gas - base_fee);
             let usual = fees.max_priority_fee_per_gas;
