@@ -122,7 +122,9 @@ pub struct LogFollower {
     network: Network,
     address: Address,
     position: Position,
+    /// Blocks to ask for at once now, and at most.
     range: u64,
+    most: u64,
 }
 
 impl LogFollower {
@@ -130,13 +132,14 @@ impl LogFollower {
     #[must_use]
     pub fn new(network: Network, address: Address, from_block: u64, position: Option<Position>) -> Self {
         let position = position.unwrap_or(Position::at(from_block));
-        Self { network, address, position, range: RANGE }
+        Self { network, address, position, range: RANGE, most: RANGE }
     }
 
     /// Asks for at most `blocks` at once (2 000 when this is not called; at least 1), for endpoints that allow less.
     #[must_use]
     pub fn with_range(mut self, blocks: u64) -> Self {
-        self.range = blocks.max(1);
+        self.most = blocks.max(1);
+        self.range = self.most;
         self
     }
 
@@ -204,7 +207,13 @@ impl LogFollower {
                 Err(Layer1Error::Rpc { .. } | Layer1Error::BadAnswer { .. }) if end > next => {
                     self.range = ((end - next) / 2).max(1);
                 }
-                result => return result,
+                result => {
+                    if result.is_ok() {
+                        // The refusal may have been of the moment: slowly back to the full range.
+                        self.range = self.range.saturating_add(self.range / 8 + 1).min(self.most);
+                    }
+                    return result;
+                }
             }
         }
     }

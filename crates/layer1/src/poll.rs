@@ -270,3 +270,6 @@ fn quarrel(height: u64, said: &[Said<Option<Block>>]) -> Option<String> {
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@
 //!
 //! `PROPTEST_CASES` sets the cases per seed, `ENTRESOL_SEED` one seed instead of the fixed ones.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use alloy::consensus::{SignableTransaction, TxEip1559, TxEnvelope};
@@ -126,6 +127,8 @@ struct World {
     /// The tracker knows blocks from here on: where it started.
     tracked_from: usize,
     ids: u64,
+    kills: usize,
+    undone: usize,
 }
 
 type Check = Result<(), TestCaseError>;
@@ -247,6 +250,8 @@ impl World {
 
     fn record(&mut self, hash: B256, status: TransactionStatus) {
         if let Some(one) = self.log.iter_mut().find(|one| one.hash == hash) {
+            let was_confirmed = matches!(one.status, TransactionStatus::Confirmed(_));
+            self.undone += usize::from(was_confirmed && !matches!(status, TransactionStatus::Confirmed(_)));
             one.status = status.clone();
         }
         self.book.set(hash, status);
@@ -292,6 +297,7 @@ impl World {
 
     /// A new process: the book from the log, the tracker from the head on.
     fn restart(&mut self) {
+        self.kills += 1;
         self.book = Book::default();
         self.prepared.clear();
         self.tracked_from = self.chain.len() - 1;
@@ -531,6 +537,7 @@ fn nonces_and_transactions_hold_under_crashes_and_reorganisations() {
     let own_seed = std::env::var("ENTRESOL_SEED").ok().and_then(|text| text.parse().ok());
     let seeds: Vec<u64> = own_seed.map_or(SEEDS.to_vec(), |seed| vec![seed]);
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(CASES);
+    let tally = RefCell::new([0_usize; 5]);
     for seed in &seeds {
         let config = Config { cases, failure_persistence: None, ..Config::default() };
         let mut bytes = [0; 32];
@@ -538,15 +545,24 @@ fn nonces_and_transactions_hold_under_crashes_and_reorganisations() {
         let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
         let result = runner.run(&ops(), |ops| {
             let mut world = World::new();
+            let count = |found: fn(&Op) -> bool| ops.iter().filter(|op| found(op)).count();
+            let (steps, reorgs) = (ops.len(), count(|op| matches!(op, Op::Reorg(..))));
             for op in ops {
                 world.act(op)?;
             }
             world.quiet()?;
+            let found = [steps, reorgs, world.kills, world.log.len(), world.undone];
+            tally.borrow_mut().iter_mut().zip(found).for_each(|(sum, one)| *sum += one);
             world.at_rest()
         });
         if let Err(error) = result {
             panic!("seed {seed}: {error}");
         }
     }
-    println!("nonce ledger and transactions: {cases} cases for each of the seeds {seeds:?}");
+    let [steps, reorgs, kills, stored, undone] = tally.into_inner();
+    println!(
+        "nonce ledger and transactions: {cases} cases for each of the seeds {seeds:?}; {steps} steps, {reorgs} \
+         reorganisations, {kills} kills, {stored} transactions stored, {undone} confirmations taken back"
+    );
+    assert!(kills > 0 && reorgs > 0 && undone > 0, "the world was too quiet to show anything");
 }
