@@ -197,9 +197,12 @@ impl Poll {
         if !due && self.disagreement.is_none() {
             return;
         }
-        self.compared = Some(head.number);
         let height = head.number.saturating_add(1).saturating_sub(self.confirmations);
         let said = self.blocks_at(height).await;
+        // Who did not answer is asked again with the next look.
+        if said.len() == self.rpc.count() {
+            self.compared = Some(head.number);
+        }
         let known = said.iter().filter(|one| one.answer.is_some()).count();
         let mut behind = Vec::new();
         for one in &said {

@@ -61,12 +61,12 @@ mod decimal {
     }
 }
 
-/// How far a transaction is. Every step can be taken back by a reorganisation: `Included` → `Broadcast`, and up to the
-/// network's reorg limit also `Confirmed` → `Broadcast` and `Replaced` → `Included`.
+/// How far a transaction is. Every step can be taken back by a reorganisation: `Included` → `Broadcast` (or `Stored`, while
+/// no endpoint takes it), and up to the network's reorg limit also `Confirmed` → `Broadcast` and `Replaced` → `Included`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub enum TransactionStatus {
-    /// In the log; no endpoint has taken it yet. It is tried again until one answers.
+    /// In the log; no endpoint has taken it yet, or again after its block was undone. It is tried until one does.
     Stored,
     /// An endpoint has taken it.
     Broadcast,
@@ -413,8 +413,7 @@ impl Shared {
                 self.with_view(|book, view| book.decide(hash, observation, view))
             }
         };
-        let steps = locked(&self.book).steps(hash, decision);
-        for step in steps {
+        for step in Book::steps(decision) {
             match step {
                 // What is not durable is not acted on: the next look finds it out again.
                 Step::Record(status) => {

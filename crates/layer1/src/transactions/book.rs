@@ -191,15 +191,11 @@ impl Book {
     }
 
     /// What follows from a decision.
-    pub(crate) fn steps(&self, hash: B256, decision: Decision) -> Vec<Step> {
+    pub(crate) fn steps(decision: Decision) -> Vec<Step> {
         match decision {
             Decision::Status(status) => vec![Step::Record(status)],
             Decision::Bury(status) => vec![Step::Record(status), Step::Bury],
-            Decision::Broadcast => match self.status(hash) {
-                Some(TransactionStatus::Stored | TransactionStatus::Broadcast) => vec![Step::Broadcast],
-                // What was in a block, or lost to another, and is neither any more, is on its way again.
-                _ => vec![Step::Record(TransactionStatus::Broadcast), Step::Broadcast],
-            },
+            Decision::Broadcast => vec![Step::Broadcast],
             Decision::Wait => Vec::new(),
         }
     }
@@ -220,11 +216,11 @@ impl Book {
             Answer::Refused { reason, .. } => {
                 tracing::warn!(%hash, %reason, "a transaction is not taken at the moment");
                 entry.refusal = Some(reason);
-                None
+                entry.not_taken()
             }
             Answer::None => {
                 entry.doubtful = true;
-                None
+                entry.not_taken()
             }
         }
     }
@@ -260,6 +256,15 @@ impl Book {
 }
 
 impl Entry {
+    /// What was in a block, or lost to another, and is neither any more, waits for an endpoint again; others do already.
+    fn not_taken(&mut self) -> Option<TransactionStatus> {
+        if matches!(self.status(), TransactionStatus::Stored | TransactionStatus::Broadcast) {
+            return None;
+        }
+        self.doubtful = true;
+        Some(TransactionStatus::Stored)
+    }
+
     /// It stays, without its bytes, for late followers.
     fn close(&mut self) {
         self.updates = None;

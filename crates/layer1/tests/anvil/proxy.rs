@@ -1,6 +1,6 @@
 //! An endpoint that can be taken away, frozen, limited or pointed at another node; behind it stands a real anvil.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -30,13 +30,19 @@ pub(crate) struct Proxy {
     pub(crate) url: Url,
     state: Arc<Mutex<(Url, Mode)>>,
     asked: Arc<Mutex<Vec<(String, Value)>>>,
+    client: Arc<OnceLock<reqwest::Client>>,
 }
 
 impl Proxy {
     pub(crate) async fn to(target: Url) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address")).parse().expect("a URL");
-        let proxy = Self { url, state: Arc::new(Mutex::new((target, Mode::Pass))), asked: Arc::default() };
+        let proxy = Self {
+            url,
+            state: Arc::new(Mutex::new((target, Mode::Pass))),
+            asked: Arc::default(),
+            client: Arc::default(),
+        };
         let served = proxy.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -83,7 +89,9 @@ impl Proxy {
             let answer = match own {
                 Some(answer) => answer,
                 None => {
-                    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+                    // Made late: by then the network under test has chosen the TLS provider.
+                    let client = || reqwest::Client::builder().no_proxy().build().expect("a client");
+                    let client = self.client.get_or_init(client);
                     let sent = client.post(target).json(&request).send().await;
                     let Ok(response) = sent else { return };
                     let Ok(answer) = response.json().await else { return };

@@ -280,7 +280,7 @@ impl World {
                     self.with_view(|view| self.book.decide(hash, observation, view))
                 }
             };
-            for step in self.book.steps(hash, decision) {
+            for step in Book::steps(decision) {
                 match step {
                     Step::Record(status) => self.record(hash, status),
                     Step::Broadcast => {
