@@ -7,6 +7,8 @@
 mod replace;
 mod sign;
 
+pub(crate) use sign::message_rows;
+
 use crate::approvals::{CallIntent, GAS_MARGIN_PERCENT, Proposal, Requester, Signer};
 use crate::decode::{self, erc7730::Descriptors};
 use crate::error::{HostError, code};

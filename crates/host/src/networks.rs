@@ -10,7 +10,7 @@ use entresol_layer1::{
     Layer1Error, LogFollower, Network, NetworkConfig, Position, StoredTransaction, TransactionLog, TransactionLogError,
     TransactionStatus, Transactions,
 };
-use entresol_store::{Store, TransactionState, TransactionUpdate, TransferUpdate};
+use entresol_store::{Store, TransactionState, TransactionUpdate};
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -240,13 +240,7 @@ impl Host {
         {
             self.settle_transaction(approval, status)?;
         }
-        let stage = stage(status);
-        for transfer in self.store().transfers_by_transaction(&hash.to_string())? {
-            if transfer.transfer.stage != stage {
-                let update = TransferUpdate { stage: Some(stage.to_owned()), ..TransferUpdate::default() };
-                self.store().update_transfer(transfer.id, &update, now())?;
-            }
-        }
+        self.note_transfers(hash, status)?;
         self.changed();
         Ok(())
     }

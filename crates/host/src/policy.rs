@@ -210,7 +210,7 @@ impl Rule {
                 if !self.contracts.contains(signature) {
                     return Err(format!("the layer-1 function {signature} is not in the policy"));
                 }
-                if TOKEN_SELECTORS.contains(selector) {
+                if TOKEN_SELECTORS.contains(selector) || crate::decode::moves_tokens(*selector) {
                     let limited = ask.token.is_some_and(|moved| moved.token == *address || moved.amount.is_zero());
                     if !limited {
                         return Err(format!("{signature} moves tokens and the policy has no limit for them"));

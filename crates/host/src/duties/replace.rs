@@ -8,14 +8,17 @@ use super::{OwnIntent, intent_of};
 use crate::approvals::CallIntent;
 use crate::error::HostError;
 use crate::messages::{ApprovalView, OpenTransactionView, ReplaceInput, Replacement, Row};
-use crate::networks::Runtime;
+use crate::networks::{Runtime, stage};
+use crate::policies::Settlement;
 use crate::text::{ether, row};
-use crate::{Actor, Host, Operation};
+use crate::{Actor, Host, Operation, now};
 use alloy::primitives::{B256, U256};
 use entresol_layer1::{Layer1Error, TransactionStatus, TxEip1559};
-use entresol_store::{Approval, Transaction};
+use entresol_store::{Approval, Transaction, TransactionState, TransferUpdate};
 use entresol_vault::{Approved, Intent};
 
+/// Purpose of a cancellation: the one replacement without the effect of what it replaces.
+const CANCEL: &str = "cancel";
 /// Blocks that a transaction may wait before it counts as stuck: five, a minute of Ethereum.
 const PATIENCE: u64 = 5;
 /// The ceiling of a replacement is this many times the most that it would cost now: room for one more.
@@ -127,7 +130,7 @@ impl Host {
         let intent = OwnIntent {
             call: CallIntent {
                 intent: intent_of(tx.chain_id, &request, ceiling),
-                role: "cancel".to_owned(),
+                role: CANCEL.to_owned(),
                 function: String::new(),
                 deadline: None,
                 before: None,
@@ -143,6 +146,56 @@ impl Host {
         let sentence = "Cancel this waiting transaction?".to_owned();
         let solution = waiting.row.solution;
         self.propose_own("cancel", actor, solution, input.request_key, &intent, sentence, rows, warnings).await
+    }
+
+    /// Brings the transfers of a transaction to its stage. What was replaced has several transactions at one nonce:
+    /// transfers go with the one that is mined, whichever it is, and fail only when none with their effect can be.
+    pub(crate) fn note_transfers(&self, hash: B256, status: &TransactionStatus) -> Result<(), HostError> {
+        let all = self.store().transactions_of_same_nonce(&hash.to_string())?;
+        let (hash, stage) = (hash.to_string(), stage(status));
+        let same_effect = |one: &Transaction| one.purpose != CANCEL;
+        let this_has = all.iter().any(|one| one.hash == hash && same_effect(one));
+        let other_may = all.iter().any(|one| {
+            let over = matches!(one.state, TransactionState::Replaced | TransactionState::Failed);
+            one.hash != hash && same_effect(one) && !over
+        });
+        let mined = status.inclusion().is_some() && this_has;
+        if *status == TransactionStatus::Replaced
+            && let Some(this) = all.iter().find(|one| one.hash == hash)
+        {
+            self.settle_replaced(this, &all)?;
+        }
+        for one in all.iter().filter(|one| same_effect(one)) {
+            let own = one.hash == hash;
+            if !(mined || own && !(*status == TransactionStatus::Replaced && other_may)) {
+                continue;
+            }
+            for transfer in self.store().transfers_by_transaction(&one.hash)? {
+                let update = TransferUpdate {
+                    stage: (transfer.transfer.stage != stage).then(|| stage.to_owned()),
+                    tx_hash: (!own).then(|| hash.clone()),
+                    ..TransferUpdate::default()
+                };
+                if update.stage.is_some() || update.tx_hash.is_some() {
+                    self.store().update_transfer(transfer.id, &update, now())?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What policies had reserved for a transaction that another request replaced or cancelled.
+    fn settle_replaced(&self, this: &Transaction, all: &[Transaction]) -> Result<(), HostError> {
+        let Some(approval) = this.approval_id else { return Ok(()) };
+        let winner = all.iter().find(|one| one.hash != this.hash && one.success.is_some());
+        let Some(winner) = winner.filter(|one| one.approval_id != this.approval_id) else { return Ok(()) };
+        if winner.purpose == CANCEL {
+            return self.settle(approval, Settlement::Nothing);
+        }
+        let price = winner.effective_gas_price.as_deref().and_then(|text| U256::from_str_radix(text, 10).ok());
+        let fee = U256::from(winner.gas_used.unwrap_or_default()).saturating_mul(price.unwrap_or_default());
+        let end = if winner.success == Some(true) { Settlement::Fee(fee) } else { Settlement::OnlyFee(fee) };
+        self.settle(approval, end)
     }
 
     fn waiting(&self, transaction: &str) -> Result<Waiting, HostError> {

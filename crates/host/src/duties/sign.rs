@@ -78,7 +78,7 @@ impl Host {
 }
 
 /// A message line by line, with the digest that is signed.
-fn message_rows(bytes: &[u8]) -> Result<(Vec<Row>, Vec<String>), HostError> {
+pub(crate) fn message_rows(bytes: &[u8]) -> Result<(Vec<Row>, Vec<String>), HostError> {
     if bytes.len() > MAX_MESSAGE {
         return Err(HostError::invalid(format!("sign: a message of more than {MAX_MESSAGE} bytes cannot be read")));
     }

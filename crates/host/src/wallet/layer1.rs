@@ -372,6 +372,12 @@ impl Host {
         rows.push(row("Fee", fee.words()));
         rows.append(&mut told.rows);
         let mut warnings = told.warnings;
+        // What the function is by the standards of tokens, whatever the manifest calls it.
+        let decoded = self.explain(network, &request, &[]).await?;
+        if decoded.moves_tokens {
+            rows.push(row("Does", decoded.title));
+            warnings.extend(decoded.warnings);
+        }
         if let Some(deadline) = wanted.deadline {
             rows.push(row("Until block", deadline.to_string()));
             warnings.extend(self.deadline_warning(network, deadline).await?);

@@ -2,6 +2,7 @@
 
 mod calls_of_layer1;
 mod database;
+mod duties;
 mod keys;
 mod layer2_keys;
 mod object;
