@@ -339,7 +339,7 @@ impl Host {
 
     /// Signs a prepared transaction within what was approved, stores it and broadcasts it.
     #[allow(clippy::too_many_arguments, reason = "each is a part of what is signed or of what is noted about it")]
-    async fn broadcast(
+    pub(crate) async fn broadcast(
         &self,
         runtime: &Runtime,
         call: &CallIntent,

@@ -115,6 +115,7 @@ struct Inner {
     screens: screens::Screens,
     schedule: schedule::Schedule,
     rates: wallet::Rates,
+    deadlines: wallet::Deadlines,
     /// Open calls by caller.
     open_calls: Mutex<HashMap<String, usize>>,
     /// When the user was last there, Unix milliseconds.
@@ -167,6 +168,7 @@ impl Host {
                 screens: screens::Screens::default(),
                 schedule: schedule::Schedule::default(),
                 rates: wallet::Rates::default(),
+                deadlines: wallet::Deadlines::default(),
                 open_calls: Mutex::default(),
                 last_use: AtomicU64::new(now()),
                 started_at: now(),

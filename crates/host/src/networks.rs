@@ -218,6 +218,8 @@ impl Host {
     /// Moves the stages of the transfers that hang on a transaction, forward and back.
     pub(crate) fn follow_transaction(&self, transactions: &Transactions, hash: B256) {
         let Ok(mut status) = transactions.follow(hash) else { return };
+        let runtime = Runtime { network: transactions.network().clone(), transactions: transactions.clone() };
+        self.follow_deadline(runtime, hash);
         let (host, cancel) = (self.clone(), self.child_token());
         self.spawn(async move {
             loop {
@@ -239,6 +241,18 @@ impl Host {
             && let Some(approval) = transaction.approval_id
         {
             self.settle_transaction(approval, status)?;
+            // Of the transactions of one approval the transfer hangs on the newest, or on the one that was mined.
+            let carries = !matches!(
+                status,
+                TransactionStatus::Superseded | TransactionStatus::Replaced | TransactionStatus::Failed { .. }
+            );
+            if carries
+                && let Some(transfer) = self.store().transfer_by_approval(approval)?
+                && transfer.transfer.tx_hash.as_deref() != Some(hash.to_string().as_str())
+            {
+                let update = TransferUpdate { tx_hash: Some(hash.to_string()), ..TransferUpdate::default() };
+                self.store().update_transfer(transfer.id, &update, now())?;
+            }
         }
         self.note_transfers(hash, status)?;
         self.changed();

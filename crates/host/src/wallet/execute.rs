@@ -70,7 +70,7 @@ impl CallIntent {
     }
 
     /// The proof for the vault that this transaction (with `first`: the allowance) was approved.
-    fn approved(&self, approval: &Approval, first: bool) -> Result<Approved, HostError> {
+    pub(super) fn approved(&self, approval: &Approval, first: bool) -> Result<Approved, HostError> {
         let digest: B256 = approval.request.digest.parse().map_err(|_| HostError::internal("a stored digest"))?;
         Ok(match &self.before {
             None => Approved::new(self.intent.clone(), approval.id, digest)?,

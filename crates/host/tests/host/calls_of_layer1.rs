@@ -363,3 +363,80 @@ async fn reads_of_layer_1_are_listed_split_and_bounded() {
     assert!(error.data["size"].as_u64().is_some_and(|size| size > 1_000_000), "{}", error.data);
     wallet.host().shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_fee_rises_until_the_deadline_and_the_user_is_told_when_it_may_not_rise_further() {
+    let anvil = Anvil::start().await;
+    let gateway = anvil.deploy_test("App").await;
+    let mut wallet = Wallet::new(&anvil).await;
+    wallet.probe("probe", &with_gateway(), Some(gateway)).await;
+    let account = wallet.ask("probe", "wallet.getAccount", json!([0])).await.expect("an account");
+    anvil.give(account["address"].as_str().expect("text"), "0x8ac7230489e80000").await;
+    let network = anvil.network().await;
+    anvil.automine(false).await;
+    let head = async || {
+        let number = network.request("eth_blockNumber", json!([])).await.expect("a number");
+        u64::from_str_radix(&number.as_str().expect("hex")[2..], 16).expect("hex")
+    };
+    // A block with this base fee; the wallet has seen it when this returns.
+    let block = async |wallet: &Wallet, gwei: u64| {
+        let fee = json!([format!("0x{:x}", gwei * 1_000_000_000)]);
+        network.request("anvil_setNextBlockBaseFeePerGas", fee).await.expect("set");
+        anvil.mine(1).await;
+        let number = head().await;
+        until("the wallet sees the block", async || {
+            let seen = wallet.host().networks(&USER).await.expect("networks")[0].head;
+            (seen >= Some(number)).then_some(())
+        })
+        .await;
+    };
+    let defend = async |wallet: &Wallet, blocks: u64| {
+        let call = json!([{ "function": "contest", "args": [big(1)], "from": 0, "deadline": head().await + blocks }]);
+        wallet.ask("probe", "wallet.withdraw", call).await.expect("sent")["transaction"].clone()
+    };
+    let replaced = async |wallet: &Wallet| {
+        let rows = wallet.host().activity(&USER, crate::about("probe")).await.expect("a journal");
+        rows.iter().filter(|row| row.action == "replace transaction").count()
+    };
+    block(&wallet, 1).await;
+    let first = defend(&wallet, 20).await;
+    // The base fee is above what it offers; raised within the ceiling it is included in time, also over a restart.
+    block(&wallet, 5).await;
+    assert_eq!(replaced(&wallet).await, 0, "there is time");
+    wallet.restart().await;
+    wallet.plugin("probe", "running").await;
+    until("the fee is raised and the call included", async || {
+        block(&wallet, 5).await;
+        let receipt = network.request("eth_getTransactionReceipt", json!([first])).await.expect("an answer");
+        assert!(receipt.is_null(), "the first offer is too low");
+        (read(&network, gateway, "contests()", &[]).await == U256::from(1)).then_some(())
+    })
+    .await;
+    assert!(replaced(&wallet).await >= 1);
+    let transfers = until("the transfer is confirmed", async || {
+        block(&wallet, 5).await;
+        let transfers = wallet.host().transfers(&USER, Some("probe")).await.expect("transfers");
+        (transfers.len() == 1 && transfers[0].stage == "confirmed").then_some(transfers)
+    })
+    .await;
+    assert_ne!(transfers[0].transaction.as_deref(), first.as_str(), "it hangs on the one that was mined");
+
+    // The base fee goes where the ceiling does not reach: the user is told early, and at the end.
+    let before = wallet.host().notices(&USER, true).await.expect("notices").len();
+    defend(&wallet, 12).await;
+    let mut notices = Vec::new();
+    for _ in 0..14 {
+        block(&wallet, 1000).await;
+        notices = wallet.host().notices(&USER, true).await.expect("notices");
+    }
+    let words = until("the user is told", async || {
+        let words: Vec<String> =
+            wallet.host().notices(&USER, true).await.expect("notices").into_iter().map(|n| n.text).collect();
+        words.iter().any(|text| text.contains("was not included in time")).then_some(words)
+    })
+    .await;
+    assert!(notices.len() > before, "{words:?}");
+    assert!(words.iter().any(|text| text.contains("above the ceiling")), "{words:?}");
+    assert!(words.iter().any(|text| text.contains("still waits")), "{words:?}");
+    wallet.host().shutdown().await;
+}
