@@ -7,13 +7,15 @@ use crate::screen::{Answer, Kind, Node, Screen, render_text};
 use crate::solutions::Running;
 use crate::{Actor, Host, Operation, locked};
 use serde_json::{Value as Json, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Mutex;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// Screens of one plugin that may be open at once.
 const MAX_OPEN: usize = 8;
+/// Input of the user that may wait for one plugin.
+const MAX_INPUTS: usize = 64;
 /// Screens shown or changed by one plugin in a minute.
 const MAX_A_MINUTE: usize = 240;
 /// Width of the terminal's rendering, in columns.
@@ -32,6 +34,8 @@ struct Open {
 struct Shown {
     last: u64,
     open: BTreeMap<u64, Open>,
+    /// Input that waits for its plugin; an entry, even an empty one, means that a task tells it.
+    inputs: HashMap<i64, VecDeque<Json>>,
 }
 
 /// All open screens of all plugins.
@@ -195,19 +199,46 @@ impl Host {
         self.user_input(open.solution, json!({ "screen": id, "type": "close" }))
     }
 
-    /// Tells the plugin; the user does not wait for it.
+    /// Tells the plugin, one event after the other; the user does not wait for it.
     fn user_input(&self, solution: i64, event: Json) -> Result<(), HostError> {
-        let (running, cancel) = (self.running(solution)?, self.child_token());
+        let running = self.running(solution)?;
+        {
+            let mut shown = locked(&self.inner.screens.shown);
+            let waits = shown.inputs.get_mut(&solution);
+            match waits {
+                Some(queue) if queue.len() >= MAX_INPUTS => {
+                    return Err(HostError::new(code::LIMIT, "the plugin is busy with earlier input; try again"));
+                }
+                Some(queue) => {
+                    queue.push_back(event);
+                    return Ok(());
+                }
+                // Nobody tells this plugin now: the task below does, until the queue is empty.
+                None => shown.inputs.insert(solution, VecDeque::from([event])),
+            };
+        }
+        let (host, cancel) = (self.clone(), self.child_token());
         self.spawn(async move {
-            let hook = running.plugin.hook("onUserInput", crate::wire::tag(&event));
-            tokio::select! {
-                () = cancel.cancelled() => {}
-                result = hook => if let Err(error) = result {
-                    tracing::debug!(solution = %running.name, %error, "onUserInput failed");
+            while let Some(event) = host.next_input(solution) {
+                let hook = running.plugin.hook("onUserInput", crate::wire::tag(&event));
+                tokio::select! {
+                    () = cancel.cancelled() => return,
+                    result = hook => if let Err(error) = result {
+                        tracing::debug!(solution = %running.name, %error, "onUserInput failed");
+                    }
                 }
             }
         });
         Ok(())
+    }
+
+    fn next_input(&self, solution: i64) -> Option<Json> {
+        let mut shown = locked(&self.inner.screens.shown);
+        let next = shown.inputs.get_mut(&solution).and_then(VecDeque::pop_front);
+        if next.is_none() {
+            shown.inputs.remove(&solution);
+        }
+        next
     }
 }
 
