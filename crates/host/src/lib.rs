@@ -8,7 +8,8 @@
 //! | [`authorize`](mod@authorize) | the one decision |
 //! | `solutions` | proposing, installing, removing; starting plugins |
 //! | `plugin` | the actor around one sandbox instance, its glue, its connections |
-//! | `wallet` | what a script may ask for: the wallet object |
+//! | `wallet` | what a script may ask for: the wallet object, [`WALLET_METHODS`] |
+//! | `schedule`, `notices`, `screens` | what plugins have waiting, said and shown |
 //! | `calls` | actions called from outside, published state |
 //! | `approvals` | the queue, the decision, the execution of what was approved |
 //! | `networks` | layer-1 networks, followed transactions, gateway events |

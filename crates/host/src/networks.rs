@@ -241,18 +241,6 @@ impl Host {
             && let Some(approval) = transaction.approval_id
         {
             self.settle_transaction(approval, status)?;
-            // Of the transactions of one approval the transfer hangs on the newest, or on the one that was mined.
-            let carries = !matches!(
-                status,
-                TransactionStatus::Superseded | TransactionStatus::Replaced | TransactionStatus::Failed { .. }
-            );
-            if carries
-                && let Some(transfer) = self.store().transfer_by_approval(approval)?
-                && transfer.transfer.tx_hash.as_deref() != Some(hash.to_string().as_str())
-            {
-                let update = TransferUpdate { tx_hash: Some(hash.to_string()), ..TransferUpdate::default() };
-                self.store().update_transfer(transfer.id, &update, now())?;
-            }
         }
         self.note_transfers(hash, status)?;
         self.changed();
