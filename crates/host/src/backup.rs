@@ -104,11 +104,13 @@ pub fn restore(home: &Path, file: &Path, passphrase: &SecretString) -> Result<us
         )));
     }
     let input = std::fs::File::open(file).map_err(|e| io(&file.display().to_string(), &e))?;
-    let reader = backup::open(std::io::BufReader::new(input), passphrase)?;
+    let mut reader = backup::open(std::io::BufReader::new(input), passphrase)?;
     let parent = home.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     create_private_dir(parent).map_err(|e| io(&parent.display().to_string(), &e))?;
     let folder = tempfile::Builder::new().prefix(".restore-").tempdir_in(parent).map_err(|e| io("the new home", &e))?;
-    unpack(reader, folder.path())?;
+    unpack(&mut reader, folder.path())?;
+    // An archive ends before its file does: only now is it known that nothing was cut off or added.
+    reader.finish().map_err(|e| HostError::invalid(format!("the backup is damaged: {e}; use another one")))?;
     let (_, key) = Vault::open(&folder.path().join(KEYSTORE), passphrase)?;
     let store = Store::open(&folder.path().join(DATABASE), key.expose())?;
     store.integrity_check()?;
