@@ -81,6 +81,12 @@ impl Host {
         if rolled_back {
             tracing::warn!("the database is older than the wallet's last start: treated as a restore");
             mark_restored(self.store())?;
+            self.notice(
+                None,
+                "warning",
+                "The wallet's database is older than its last start. Plugins with critical data sign nothing until they \
+                 have caught up.",
+            );
         }
         let next = inside.unwrap_or_default().max(beside.unwrap_or_default()) + 1;
         // The database first: a crash in between leaves it ahead, which is no roll-back.

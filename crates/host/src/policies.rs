@@ -260,32 +260,40 @@ impl Host {
 
     /// Pauses every policy on a solution: what they rested on has changed.
     pub(crate) fn pause_policies(&self, solution: i64, reason: &str) {
-        let paused = self.each_policy(None, Some(solution), PolicyState::Paused, reason);
-        if let Err(error) = paused {
-            tracing::error!(solution, %error, "policies were not paused");
+        match self.each_policy(None, Some(solution), PolicyState::Paused, reason) {
+            Ok(0) => {}
+            Ok(paused) => self.notice(
+                Some(solution),
+                "warning",
+                &format!("{paused} policies are paused: {reason}. Look at it, then `entresol policy resume`."),
+            ),
+            Err(error) => tracing::error!(solution, %error, "policies were not paused"),
         }
     }
 
     /// Ends every policy of a caller on a solution.
     pub(crate) fn revoke_policies(&self, caller: &str, solution: i64, reason: &str) -> Result<(), HostError> {
-        self.each_policy(Some(caller), Some(solution), PolicyState::Revoked, reason)
+        self.each_policy(Some(caller), Some(solution), PolicyState::Revoked, reason).map(|_| ())
     }
 
+    /// Moves every such policy that is not there yet, and says how many.
     fn each_policy(
         &self,
         caller: Option<&str>,
         solution: Option<i64>,
         state: PolicyState,
         reason: &str,
-    ) -> Result<(), HostError> {
+    ) -> Result<usize, HostError> {
         let filter = PolicyFilter { caller: caller.map(Into::into), solution, state: None };
+        let mut changed = 0;
         for policy in self.store().policies(&filter)? {
             if policy.state != PolicyState::Revoked && policy.state != state {
                 self.store().set_policy_state(policy.id, state, Some(reason), now())?;
+                changed += 1;
             }
         }
         self.changed();
-        Ok(())
+        Ok(changed)
     }
 
     fn policy_view(&self, policy: &Policy) -> Result<PolicyView, HostError> {
