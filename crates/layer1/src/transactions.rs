@@ -158,15 +158,15 @@ pub trait TransactionLog: Send + Sync {
     /// Whatever keeps them from being read.
     fn open(&self, chain_id: u64) -> Result<Vec<StoredTransaction>, TransactionLogError>;
 
-    /// The transactions of a chain that are confirmed in a block at or above `from_block`, and the newest replaced ones (a
-    /// hundred will do): after a start a reorganisation may still take them back. More than these does no harm.
+    /// The newest `most` transactions of a chain that are confirmed or replaced. After a start each is looked up once: a
+    /// reorganisation may have taken it back while nobody looked.
     ///
     /// The default knows none: then what was settled before a start is not taken back after it.
     ///
     /// # Errors
     /// Whatever keeps them from being read.
-    fn recent(&self, chain_id: u64, from_block: u64) -> Result<Vec<StoredTransaction>, TransactionLogError> {
-        let _ = (chain_id, from_block);
+    fn settled(&self, chain_id: u64, most: usize) -> Result<Vec<StoredTransaction>, TransactionLogError> {
+        let _ = (chain_id, most);
         Ok(Vec::new())
     }
 }
@@ -186,6 +186,9 @@ struct Shared {
     turn: tokio::sync::Mutex<()>,
     wake: Notify,
 }
+
+/// So many settled transactions are looked up after a start.
+const SETTLED_AT_START: usize = 100;
 
 /// A look at transactions that wait for a block happens with every head, and at the latest after so many polls: an
 /// endpoint may know the receipt only after it told the head.
@@ -303,11 +306,9 @@ impl Transactions {
     /// [`Layer1Error::TransactionLog`].
     pub async fn resume(&self) -> Result<Vec<B256>, Layer1Error> {
         let shared = &self.shared;
-        let config = shared.network.config();
         let chain_id = shared.network.chain_id();
-        let from_block = shared.head().saturating_sub(config.reorg_limit);
         let mut stored = shared.log.open(chain_id).map_err(Layer1Error::TransactionLog)?;
-        stored.extend(shared.log.recent(chain_id, from_block).map_err(Layer1Error::TransactionLog)?);
+        stored.extend(shared.log.settled(chain_id, SETTLED_AT_START).map_err(Layer1Error::TransactionLog)?);
         let hashes = stored.iter().map(|transaction| transaction.hash).collect();
         {
             let mut book = locked(&shared.book);

@@ -238,17 +238,12 @@ impl TransactionLog for FileLog {
         self.append(&json!({ "hash": hash, "status": status }))
     }
 
-    fn recent(&self, chain_id: u64, from_block: u64) -> Result<Vec<StoredTransaction>, TransactionLogError> {
-        let all = self.all();
-        let deep = |one: &&StoredTransaction| one.status.inclusion().is_some_and(|i| i.block_number >= from_block);
-        let confirmed: Vec<_> =
-            all.iter().filter(deep).filter(|one| one.status.is_settled()).map(|one| (one.from, one.nonce)).collect();
-        let mut recent = all;
-        recent.retain(|one| {
-            let settled = matches!(one.status, TransactionStatus::Confirmed(_) | TransactionStatus::Replaced);
-            one.chain_id == chain_id && settled && confirmed.contains(&(one.from, one.nonce))
-        });
-        Ok(recent)
+    fn settled(&self, chain_id: u64, most: usize) -> Result<Vec<StoredTransaction>, TransactionLogError> {
+        let is_settled = |status: &TransactionStatus| {
+            matches!(status, TransactionStatus::Confirmed(_) | TransactionStatus::Replaced)
+        };
+        let all = self.all().into_iter().rev();
+        Ok(all.filter(|one| one.chain_id == chain_id && is_settled(&one.status)).take(most).collect())
     }
 
     fn open(&self, chain_id: u64) -> Result<Vec<StoredTransaction>, TransactionLogError> {

@@ -302,13 +302,8 @@ impl World {
         self.prepared.clear();
         self.tracked_from = self.chain.len() - 1;
         self.track();
-        let from_block = self.head().saturating_sub(BURIAL);
         for stored in &self.log {
-            let recent = match &stored.status {
-                TransactionStatus::Confirmed(inclusion) => inclusion.block_number >= from_block,
-                TransactionStatus::Replaced => true,
-                status => !status.is_settled(),
-            };
+            let recent = !matches!(stored.status, TransactionStatus::Failed { .. });
             if recent {
                 self.book.resume(stored.clone(), self.view.last().map_or(0, |block| block.number));
             }
