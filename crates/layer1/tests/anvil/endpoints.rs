@@ -124,7 +124,8 @@ async fn when_nobody_moves_the_network_is_stale_until_a_block_comes() {
 
 #[tokio::test]
 async fn nothing_is_confirmed_while_endpoints_disagree() {
-    let (honest, forked) = (Anvil::start().await, Anvil::start().await);
+    // Of another time: two anvils of the same second make the same empty blocks.
+    let (honest, forked) = (Anvil::start().await, Anvil::start_with(0, &["--timestamp", "1700000000"]).await);
     let second = Proxy::to(honest.url()).await;
     let urls = vec![honest.url(), second.url.clone()];
     let network = Network::connect(NetworkConfig { rpc_urls: urls, ..honest.config() }).await.expect("connected");
