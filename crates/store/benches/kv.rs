@@ -42,8 +42,9 @@ fn main() -> Outcome<()> {
     // The plain databases are copies of the same file, so that they hold the same pages.
     store.snapshot_into(&plain)?;
     size(&store, &ours, solutions)?;
-    reads(&store, &plain, solutions)?;
-    writes(&store, &plain, directory.path(), solutions)
+    drop(store);
+    reads(&ours, &plain, solutions)?;
+    writes(&Store::open(&ours, &KEY)?, &plain, directory.path(), solutions)
 }
 
 /// Prints a figure and, where there is one, its baseline: name, value, and how many times that the figure is.
@@ -142,44 +143,46 @@ fn percentile(sorted: &[Duration], share: f64) -> f64 {
     sorted[index].as_secs_f64() * 1e6
 }
 
-/// One way to read a key of a solution; it gives the length of the value.
-type Read<'a> = &'a mut dyn FnMut(i64, &str) -> Outcome<usize>;
-
-/// Latencies of two ways to read the same keys in turn, sorted.
-fn latencies(pick: impl Fn(&mut Numbers) -> u64, mut ways: [Read<'_>; 2]) -> Outcome<[Vec<Duration>; 2]> {
+/// Sorted latencies of reading keys among so many solutions, the same ones each time this is called.
+fn latencies(within: u64, mut read: impl FnMut(i64, &str) -> Outcome<usize>) -> Outcome<Vec<Duration>> {
     let mut numbers = Numbers(42);
-    let mut times = [Vec::with_capacity(READS), Vec::with_capacity(READS)];
-    // Half as many again before it counts: the caches of both sides are as warm as they get.
+    let mut times = Vec::with_capacity(READS);
+    // Half as many again before it counts: the cache is as warm as it gets.
     for n in 0..READS + READS / 2 {
-        let solution = 1 + i64::try_from(pick(&mut numbers))?;
+        let solution = 1 + i64::try_from(numbers.below(within))?;
         let key = key(numbers.below(KEYS));
-        for (read, times) in ways.iter_mut().zip(&mut times) {
-            let start = Instant::now();
-            let length = read(solution, &key)?;
-            if n >= READS / 2 {
-                times.push(start.elapsed());
-            }
-            if length != VALUE_BYTES {
-                return Err(format!("{key} of solution {solution} has {length} bytes").into());
-            }
+        let start = Instant::now();
+        let length = read(solution, &key)?;
+        if n >= READS / 2 {
+            times.push(start.elapsed());
+        }
+        if length != VALUE_BYTES {
+            return Err(format!("{key} of solution {solution} has {length} bytes").into());
         }
     }
-    times.iter_mut().for_each(|times| times.sort_unstable());
+    times.sort_unstable();
     Ok(times)
 }
 
-fn reads(store: &Store, plain: &Path, solutions: i64) -> Outcome<()> {
-    let connection = connect(plain, Some(&KEY))?;
-    let mut statement = connection.prepare("SELECT value FROM kv WHERE solution = ?1 AND key = ?2")?;
-    let mut ours = |solution: i64, key: &str| Ok(store.kv_get(solution, key)?.map_or(0, |value| value.len()));
-    let mut raw =
-        |solution: i64, key: &str| Ok(statement.query_row((solution, key), |row| row.get::<_, Vec<u8>>(0))?.len());
+/// One after the other, with nothing else open: this build of SQLite keeps the pages of all connections of a process in
+/// one cache, where they drive each other out.
+fn reads(ours: &Path, plain: &Path, solutions: i64) -> Outcome<()> {
     let all = solutions.unsigned_abs();
     // Any solution's keys; then those of ten solutions again and again, as running plugins read them.
-    for (among, within) in [("all solutions", all), ("10 solutions", all.min(10))] {
-        let [here, there] = latencies(|numbers| numbers.below(within), [&mut ours, &mut raw])?;
+    let kinds = [("all solutions", all), ("10 solutions", all.min(10))];
+    let connection = connect(plain, Some(&KEY))?;
+    let mut statement = connection.prepare("SELECT value FROM kv WHERE solution = ?1 AND key = ?2")?;
+    let mut raw =
+        |solution: i64, key: &str| Ok(statement.query_row((solution, key), |row| row.get::<_, Vec<u8>>(0))?.len());
+    let there = [latencies(kinds[0].1, &mut raw)?, latencies(kinds[1].1, &mut raw)?];
+    drop(statement);
+    drop(connection);
+    let store = Store::open(ours, &KEY)?;
+    let get = |solution: i64, key: &str| Ok(store.kv_get(solution, key)?.map_or(0, |value| value.len()));
+    let here = [latencies(kinds[0].1, get)?, latencies(kinds[1].1, get)?];
+    for (index, (among, _)) in kinds.into_iter().enumerate() {
         for (name, share) in [("p50", 0.5), ("p99", 0.99)] {
-            let (value, other) = (percentile(&here, share), percentile(&there, share));
+            let (value, other) = (percentile(&here[index], share), percentile(&there[index], share));
             let baseline = ("SQLCipher, prepared statement", other, value / other);
             say(&format!("kv_get {name}, {among}"), value, "µs", Some(baseline));
         }
