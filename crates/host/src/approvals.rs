@@ -3,11 +3,14 @@
 //! A request is durable before anybody sees it, a decision before anything happens, and what was approved is executed
 //! again after a crash until its end is written: the transaction is found by its approval, never sent twice.
 
+use crate::callers::CallerPlan;
+use crate::calls::CallPlan;
 use crate::error::{HostError, chain, code};
 use crate::messages::{ApprovalView, Decision, Row};
 use crate::plugin::Cause;
-use crate::policies::{failed_settlement, locked_error, reservations, spent};
+use crate::policies::{locked_error, reservations, spent};
 use crate::policy::Ask;
+use crate::solutions::install_plan;
 use crate::{Actor, Host, LONGEST_WAIT, Operation, locked, now};
 use entresol_store::{Approval, ApprovalFilter, ApprovalState, NewApproval, ReservationView, StoreError};
 use entresol_vault::Intent;
@@ -22,6 +25,8 @@ pub(crate) use crate::wallet::{CallIntent, Signer};
 const TIME_TO_LIVE: Duration = Duration::from_secs(3600);
 /// Requests of one requester that may wait at once.
 const MAX_PENDING: usize = 16;
+/// Requests of all callers and plugins together that may wait at once: new names for callers cost nothing.
+const MAX_WAITING: usize = 256;
 /// Decided requests that are looked at for a cool-down.
 const RECENT: u32 = 100;
 /// Gas added to the estimate: state may differ a little when the transaction is mined.
@@ -100,7 +105,8 @@ impl Host {
         }
         if let (Some(solution), Some(ask)) = (proposal.solution, proposal.ask.clone())
             && let Some(covers) = self.covers(solution, &proposal.causes, &ask)?
-            && self.gateway_is_unchanged(solution).await?
+            // Where the chain cannot be asked, the user is.
+            && self.gateway_is_unchanged(solution).await.unwrap_or(false)
         {
             let names: Vec<String> = covers.iter().map(|cover| cover.policy.to_string()).collect();
             let decided_by = format!("policy {}", names.join(", "));
@@ -137,7 +143,14 @@ impl Host {
         let new = new_approval(proposal)?;
         // Counting and adding are one step: requests come from many tasks at once.
         let _one_at_a_time = locked(&self.inner.proposing);
+        self.store().expire_approvals(now())?;
         let waiting = self.store().approvals(pending())?;
+        let foreign = |requester: &Json| requester["who"] != json!("user");
+        if foreign(&new.requester)
+            && waiting.iter().filter(|approval| foreign(&approval.request.requester)).count() >= MAX_WAITING
+        {
+            return Err(HostError::new(code::LIMIT, "too many requests wait for the user; ask again later"));
+        }
         if waiting.iter().filter(|approval| approval.request.requester == new.requester).count() >= MAX_PENDING {
             return Err(HostError::new(
                 code::LIMIT,
@@ -159,13 +172,15 @@ impl Host {
         let recent = ApprovalFilter { limit: Some(RECENT), ..ApprovalFilter::default() };
         let mut rejections = Vec::new();
         for approval in self.store().approvals(recent)?.iter().rev() {
-            if approval.request.requester != *requester || approval.state == ApprovalState::Pending {
+            if approval.request.requester != *requester {
                 continue;
             }
-            if approval.state != ApprovalState::Rejected {
-                break;
+            match (approval.state, approval.decided_by.as_deref()) {
+                (ApprovalState::Rejected, _) => rejections.extend(approval.decided_at),
+                // Only a yes of the user's own ends the row: what a policy lets pass, or time ends, says nothing.
+                (ApprovalState::Approved | ApprovalState::Done | ApprovalState::Failed, Some("user")) => break,
+                _ => {}
             }
-            rejections.extend(approval.decided_at);
         }
         let wait = cool_down(&rejections, at);
         if wait == 0 {
@@ -284,9 +299,16 @@ impl Host {
             let changed = async {
                 let _ = changes.changed().await;
             };
-            match deadline {
-                Some(deadline) => {
-                    if tokio::time::timeout_at(deadline, changed).await.is_err() {
+            // Nobody tells of a request whose time is over: its waiter looks by itself.
+            let expiry = (approval.state == ApprovalState::Pending).then(|| {
+                let left = approval.request.expires_at.saturating_sub(now()) + 1;
+                tokio::time::Instant::now() + Duration::from_millis(left)
+            });
+            match [deadline, expiry].into_iter().flatten().min() {
+                Some(until) => {
+                    if tokio::time::timeout_at(until, changed).await.is_err()
+                        && deadline.is_some_and(|deadline| deadline <= tokio::time::Instant::now())
+                    {
                         return Ok(approval);
                     }
                 }
@@ -324,8 +346,36 @@ impl Host {
         }
     }
 
+    /// Takes requests out of the queue that nobody may decide any more.
+    pub(crate) fn expire_requests(&self, why: &str, which: impl Fn(&NewApproval) -> bool) -> Result<(), HostError> {
+        for approval in self.store().approvals(pending())? {
+            if which(&approval.request) {
+                self.expire_request(approval.id, &approval.request.digest, why);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes one request out of the queue, if it still waits.
+    pub(crate) fn expire_request(&self, id: u64, digest: &str, why: &str) {
+        let expired =
+            self.store().decide_approval(id, digest, entresol_store::Decision::Expire, &Json::Null, why, now());
+        if expired.is_ok() {
+            self.changed();
+        }
+    }
+
+    /// After a restart nobody waits for the answer to a call that gave no id.
+    pub(crate) fn expire_unnamed_calls(&self) -> Result<(), HostError> {
+        self.expire_requests("its caller left", |request| request.kind == "call" && request.intent["call_id"].is_null())
+    }
+
     /// Carries out an approved request, once at a time.
     fn execute(&self, approval: Approval) {
+        // A request key may have led to another request, which waits or has its end.
+        if approval.state != ApprovalState::Approved {
+            return;
+        }
         if !locked(&self.inner.executing).insert(approval.id) {
             return;
         }
@@ -334,6 +384,7 @@ impl Host {
             let (id, kind) = (approval.id, approval.request.kind.clone());
             let cancel = host.child_token();
             let work = async {
+                check_intent(&approval)?;
                 match kind.as_str() {
                     "install" => host.execute_install(&approval).await,
                     "caller" => host.execute_caller(id, &approval.request.intent).await,
@@ -367,7 +418,7 @@ impl Host {
     pub(crate) fn fail(&self, approval: u64, error: &HostError) -> Result<(), HostError> {
         let outcome = json!({ "error": error.message, "code": error.code, "data": error.data });
         let failed = self.store().finish_approval(approval, Err(&outcome))?;
-        self.settle(approval, failed_settlement(&failed))
+        self.settle_failed(&failed)
     }
 
     fn approval_view(&self, approval: &Approval) -> Result<ApprovalView, HostError> {
@@ -398,6 +449,26 @@ impl Host {
             outcome: approval.outcome.clone().unwrap_or(Json::Null),
         })
     }
+}
+
+/// Compares what is about to be carried out with what was decided, whatever happened to the database in between.
+fn check_intent(approval: &Approval) -> Result<(), HostError> {
+    let request = &approval.request;
+    let stored = |e: serde_json::Error| HostError::internal(format!("stored intent: {e}"));
+    let intent = request.intent.clone();
+    let digest = match request.kind.as_str() {
+        "install" => install_plan(&intent)?.digest()?,
+        "caller" => serde_json::from_value::<CallerPlan>(intent).map_err(stored)?.digest()?,
+        "call" => serde_json::from_value::<CallPlan>(intent).map_err(stored)?.digest()?,
+        _ => match intent.get("intent") {
+            Some(intent) => serde_json::from_value::<Intent>(intent.clone()).map_err(stored)?.digest().to_string(),
+            None => return Ok(()),
+        },
+    };
+    if digest.eq_ignore_ascii_case(&request.digest) {
+        return Ok(());
+    }
+    Err(HostError::invalid("what is stored is not what was approved; nothing was done, ask again"))
 }
 
 /// How long a requester waits after rejections at these times (newest first): nothing for the first two, then a

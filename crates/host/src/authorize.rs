@@ -109,6 +109,12 @@ impl Host {
     /// # Errors
     /// Code 4100 with what would help: `data.needs` is `"session"` where the passphrase session is missing.
     pub fn authorize(&self, actor: &Actor, operation: &Operation, resource: &str) -> Result<(), HostError> {
+        // A caller made of parts that its canonical text would not give back could pass for another one.
+        if let Actor::Caller(caller) = actor
+            && Caller::parse(&caller.key()).ok().as_ref() != Some(caller)
+        {
+            return Err(HostError::unauthorized(format!("{resource}: there is no such caller")));
+        }
         match (actor, operation) {
             (Actor::User { .. }, Operation::Read | Operation::Propose) | (Actor::Page, Operation::Read) => Ok(()),
             (Actor::User { session: true }, Operation::Decide) => {

@@ -3,7 +3,7 @@
 
 use crate::approvals::{Proposal, Requester};
 use crate::error::HostError;
-use crate::messages::{ApprovalView, CallerGrantInput, CallerGrantView, Row};
+use crate::messages::{CallerGrantInput, CallerGrantView, Row};
 use crate::text::quoted;
 use crate::{Actor, Host, Operation, now};
 use alloy::primitives::keccak256;
@@ -69,7 +69,7 @@ impl Caller {
                 let (profile, origin) = rest.split_once(':').ok_or_else(wrong)?;
                 let url = url::Url::parse(origin).map_err(|_| wrong())?;
                 let exact = matches!(url.scheme(), "https" | "http") && url.origin().ascii_serialization() == origin;
-                if profile.is_empty() || !exact {
+                if profile.is_empty() || !profile.bytes().all(|b| b.is_ascii_graphic()) || !exact {
                     return Err(wrong());
                 }
                 Ok(Self::Site { profile: profile.to_owned(), origin: origin.to_owned() })
@@ -116,7 +116,7 @@ pub(crate) struct CallerPlan {
 }
 
 impl CallerPlan {
-    fn digest(&self) -> Result<String, HostError> {
+    pub(crate) fn digest(&self) -> Result<String, HostError> {
         let bytes = serde_json::to_vec(self).map_err(|e| HostError::internal(e.to_string()))?;
         Ok(keccak256([b"entresol caller grant\0".as_slice(), &bytes].concat()).to_string())
     }
@@ -126,13 +126,18 @@ impl Host {
     /// A caller asks for a grant on a solution. It learns nothing but the number of its request.
     ///
     /// # Errors
-    /// An action or state name that the solution does not have; too many requests.
-    pub async fn caller_request(&self, caller: &Caller, input: CallerGrantInput) -> Result<ApprovalView, HostError> {
+    /// 4100 for a solution, action or state name that is not there, always in the same words: who was granted nothing
+    /// cannot list what the wallet holds. Too many requests.
+    pub async fn caller_request(&self, caller: &Caller, input: CallerGrantInput) -> Result<i64, HostError> {
         self.authorize(&Actor::Caller(caller.clone()), &Operation::Introduce, "wallet_requestPermissions")?;
-        let plan = self.caller_plan(caller.clone(), input)?;
+        let wanted = input.solution.clone();
+        let plan = self.caller_plan(caller.clone(), input).map_err(|error| {
+            tracing::debug!(%caller, %error, "a caller asked for what is not there");
+            HostError::unauthorized(format!("{wanted}: this caller may not ask for that here"))
+        })?;
         let rows = self.caller_rows(&plan)?;
         let name = self.solution_name(plan.solution)?;
-        self.submit(Proposal {
+        let view = self.submit(Proposal {
             kind: "caller",
             requester: Requester::of(&Actor::Caller(caller.clone())),
             request_key: None,
@@ -146,8 +151,8 @@ impl Host {
             warnings: vec!["Each action asks you again, unless you make a policy for this caller.".to_owned()],
             ask: None,
             passes: None,
-        })
-        .await
+        });
+        Ok(view.await?.id)
     }
 
     /// The user grants by their own hand.
@@ -196,6 +201,9 @@ impl Host {
             Ok(self.store().revoke_caller_grant(id, now())?)
         })
         .await?;
+        self.expire_requests("its caller's grant was revoked", |request| {
+            request.solution == Some(grant.solution) && request.requester["who"] == json!(grant.caller)
+        })?;
         self.changed();
         Ok(())
     }

@@ -170,13 +170,11 @@ impl Host {
             return check_result(&action, &answer);
         }
         let digest = plan.digest()?;
-        let request_key = input.id.as_deref().map(|id| format!("call:{}:{id}", caller.key()));
+        let request_key = input.id.as_deref().map(|id| request_key(caller, id));
         if let Some(known) = self.known_request(request_key.as_deref())?
             && known.digest != digest
         {
-            return Err(HostError::invalid(
-                "this id was used for another call; choose a new id for each call that is not the same",
-            ));
+            return Err(other_call());
         }
         let says = self.confirmation(&running, &action, &plan.params).await;
         let words = self.caller_words(caller)?;
@@ -200,7 +198,7 @@ impl Host {
             request_key,
             solution: Some(solution.id),
             causes,
-            digest,
+            digest: digest.clone(),
             intent: serde_json::to_value(&plan).map_err(|e| HostError::internal(e.to_string()))?,
             sentence: sentence(&words, &running.name, &action, &ask),
             rows,
@@ -209,7 +207,14 @@ impl Host {
             ask: Some(ask),
             passes: None,
         });
-        let outcome = self.outcome(view.await?.id).await?;
+        let view = view.await?;
+        // Two calls with one id came at the same time: the request is the first one's.
+        if view.digest != digest {
+            return Err(other_call());
+        }
+        let unnamed = input.id.is_none().then(|| Leaves { host: self.clone(), id: view.id, digest });
+        let outcome = self.outcome(view.id).await?;
+        drop(unnamed);
         Ok(outcome["result"].clone())
     }
 
@@ -223,6 +228,11 @@ impl Host {
             Err(error) => return self.fail(approval.id, &undelivered(error)),
         };
         let action = running.interface.action(&plan.action)?.clone();
+        // The grant may have been taken back between the decision and this moment.
+        let ask = Operation::Ask { solution: plan.solution, action: action.name.clone() };
+        if let Err(error) = self.authorize(&Actor::Caller(plan.caller.clone()), &ask, &action.name) {
+            return self.fail(approval.id, &undelivered(error));
+        }
         let gone = plan.call_id.is_none() && approval.decided_at.is_none_or(|at| at < self.inner.started_at);
         let new = NewCall {
             caller: caller.clone(),
@@ -430,7 +440,7 @@ pub(crate) struct CallPlan {
 }
 
 impl CallPlan {
-    fn digest(&self) -> Result<String, HostError> {
+    pub(crate) fn digest(&self) -> Result<String, HostError> {
         let bytes = serde_json::to_vec(self).map_err(|e| HostError::internal(e.to_string()))?;
         Ok(keccak256([b"entresol call\0".as_slice(), &bytes].concat()).to_string())
     }
@@ -452,6 +462,30 @@ impl Drop for OpenCall {
             }
         }
     }
+}
+
+/// A call without an id leaves the queue with its caller: nobody would get its result.
+struct Leaves {
+    host: Host,
+    id: i64,
+    digest: String,
+}
+
+impl Drop for Leaves {
+    fn drop(&mut self) {
+        if let Ok(id) = u64::try_from(self.id) {
+            self.host.expire_request(id, &self.digest, "its caller left");
+        }
+    }
+}
+
+/// Name of a caller's request. A caller's key holds no space, so no two callers share a name, whatever their ids.
+fn request_key(caller: &Caller, id: &str) -> String {
+    format!("call:{} {id}", caller.key())
+}
+
+fn other_call() -> HostError {
+    HostError::invalid("this id was used for another call; choose a new id for each call that is not the same")
 }
 
 /// A plugin never meets itself again along a chain of calls.
@@ -485,7 +519,9 @@ fn call_ask(action: &Action, params: &Json) -> Ask {
         match param.role.as_deref() {
             // What cannot be read as a number counts as everything: no policy passes it.
             Some("amount") => {
-                ask.amount = ask.amount.saturating_add(wire::uint(value).unwrap_or(U256::MAX));
+                // Neither can another unit be counted as wei: a million of a token may be a fortune.
+                let wei = if param.unit.as_deref() == Some("wei") { wire::uint(value) } else { None };
+                ask.amount = ask.amount.saturating_add(wei.unwrap_or(U256::MAX));
             }
             Some("recipient") => ask.recipients.extend(addresses(&wire::untag(value))),
             _ => {}

@@ -186,6 +186,7 @@ impl Host {
             host.start_solution(&solution)?;
         }
         host.settle_open()?;
+        host.expire_unnamed_calls()?;
         host.resume_approved();
         Ok(host)
     }

@@ -51,6 +51,8 @@ impl Host {
         if input.expires_at.is_some_and(|at| at <= now()) {
             return Err(HostError::invalid("expiresAt lies in the past"));
         }
+        // What the gateway is now is what the user agrees to: a proxy that changes later pauses the policy.
+        self.gateway_is_unchanged(solution).await?;
         let rule = serde_json::to_value(&input.rule).map_err(|e| HostError::internal(e.to_string()))?;
         let intent = JournalIntent {
             solution: Some(solution),
@@ -179,6 +181,11 @@ impl Host {
             if cause.key == Cause::USER || cause.key == Cause::CONFIRMATION {
                 return Ok(None);
             }
+            // A grant that has ended, also while its call is open, takes its policies with it.
+            let granted = self.caveats(&cause.key, solution)?.unwrap_or_default();
+            if !granted.actions.contains(&cause.action) {
+                return Ok(None);
+            }
             let filter = PolicyFilter {
                 caller: Some(cause.key.clone()),
                 solution: Some(solution),
@@ -225,6 +232,16 @@ impl Host {
         Ok(())
     }
 
+    /// Ends the reservations of a request that failed. What was signed may be with a node already: as long as its
+    /// transaction is open, the money counts.
+    pub(crate) fn settle_failed(&self, approval: &Approval) -> Result<(), HostError> {
+        match self.store().transaction_by_approval(approval.id)? {
+            Some(transaction) if transaction.state.is_open() => Ok(()),
+            Some(transaction) if transaction.success.is_some() => self.settle(approval.id, Settlement::Whole),
+            _ => self.settle(approval.id, failed_settlement(approval)),
+        }
+    }
+
     /// Brings the reservations of an approval up to what its transaction has come to.
     pub(crate) fn settle_transaction(&self, approval: u64, status: &TransactionStatus) -> Result<(), HostError> {
         let end = match status {
@@ -233,6 +250,10 @@ impl Host {
                 if inclusion.success { Settlement::Fee(fee) } else { Settlement::OnlyFee(fee) }
             }
             TransactionStatus::Failed { .. } => Settlement::Nothing,
+            // Replaced by one of another approval, such as a cancel: nothing of this one is left on the way.
+            TransactionStatus::Replaced if self.store().transaction_by_approval(approval)?.is_none() => {
+                Settlement::Nothing
+            }
             // On its way, or replaced by another transaction of the same approval.
             _ => return Ok(()),
         };
@@ -249,7 +270,7 @@ impl Host {
             let approval = self.store().approval(id)?;
             match approval.state {
                 ApprovalState::Done if approval.request.kind == "call" => self.settle(id, Settlement::Whole)?,
-                ApprovalState::Failed => self.settle(id, failed_settlement(&approval))?,
+                ApprovalState::Failed => self.settle_failed(&approval)?,
                 ApprovalState::Rejected | ApprovalState::Expired => self.settle(id, Settlement::Nothing)?,
                 // Approved: taken up again. Done with a transaction: followed to its end.
                 _ => {}
@@ -269,6 +290,11 @@ impl Host {
             ),
             Err(error) => tracing::error!(solution, %error, "policies were not paused"),
         }
+    }
+
+    /// Ends every policy on a solution that is removed.
+    pub(crate) fn end_policies(&self, solution: i64) -> Result<(), HostError> {
+        self.each_policy(None, Some(solution), PolicyState::Revoked, "the solution was removed")
     }
 
     /// Ends every policy of a caller on a solution.
@@ -351,7 +377,7 @@ pub(crate) fn subject(approval: u64) -> String {
 }
 
 /// What a failed request of a policy's has cost: nothing where the script never saw it or nothing was sent.
-pub(crate) fn failed_settlement(approval: &Approval) -> Settlement {
+fn failed_settlement(approval: &Approval) -> Settlement {
     let undelivered = approval.outcome.as_ref().is_some_and(|outcome| outcome["data"]["delivered"] == json!(false));
     // A script that says "failed" is no proof that nothing happened.
     if approval.request.kind == "call" && !undelivered { Settlement::Whole } else { Settlement::Nothing }

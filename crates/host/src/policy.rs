@@ -181,6 +181,14 @@ impl Rule {
         if self.recipients.as_ref().is_some_and(Vec::is_empty) {
             return wrong("recipients", "an empty list lets nothing pass; leave it out for anybody");
         }
+        for (index, limit) in self.tokens.iter().enumerate() {
+            if self.tokens[..index].iter().any(|other| other.token == limit.token) {
+                return wrong("tokens", "a token stands twice");
+            }
+            if limit.per_call > limit.per_window {
+                return wrong("tokens", "perCall larger than perWindow: it could never be used up");
+            }
+        }
         let longest =
             [self.actions.len(), self.contracts.len(), self.tokens.len(), self.recipients.as_ref().map_or(0, Vec::len)];
         if longest.iter().any(|length| *length > MAX_ENTRIES) {
@@ -211,8 +219,8 @@ impl Rule {
                     return Err(format!("the layer-1 function {signature} is not in the policy"));
                 }
                 if TOKEN_SELECTORS.contains(selector) || crate::decode::moves_tokens(*selector) {
-                    let limited = ask.token.is_some_and(|moved| moved.token == *address || moved.amount.is_zero());
-                    if !limited {
+                    // A limit for another token says nothing of this one, not even where nothing of that one moves.
+                    if ask.token.is_none_or(|moved| moved.token != *address) {
                         return Err(format!("{signature} moves tokens and the policy has no limit for them"));
                     }
                 }

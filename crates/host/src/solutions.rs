@@ -57,7 +57,7 @@ pub(crate) struct InstallPlan {
 }
 
 impl InstallPlan {
-    fn digest(&self) -> Result<String, HostError> {
+    pub(crate) fn digest(&self) -> Result<String, HostError> {
         let bytes = serde_json::to_vec(self).map_err(|e| HostError::internal(e.to_string()))?;
         Ok(keccak256([b"entresol install\0".as_slice(), &bytes].concat()).to_string())
     }
@@ -222,6 +222,7 @@ impl Host {
             Ok(package) => package,
             Err(error) => {
                 tracing::error!(solution = %spec.name, %error, "the package is not what was approved; not started");
+                self.pause_policies(solution.id, "the package on disk is not the one that was installed");
                 return Ok(());
             }
         };
@@ -321,9 +322,10 @@ impl Host {
         self.journaled(intent, async {
             self.store().set_solution_status(solution.id, SolutionStatus::Removed)?;
             self.stop_solution(solution.id);
-            Ok(())
+            self.end_policies(solution.id)
         })
         .await?;
+        self.expire_requests("its solution was removed", |request| request.solution == Some(solution.id))?;
         self.changed();
         Ok(())
     }
@@ -675,7 +677,7 @@ fn install_warnings(
     warnings
 }
 
-fn install_plan(intent: &Json) -> Result<InstallPlan, HostError> {
+pub(crate) fn install_plan(intent: &Json) -> Result<InstallPlan, HostError> {
     serde_json::from_value(intent.clone()).map_err(|e| HostError::internal(format!("install plan: {e}")))
 }
 
