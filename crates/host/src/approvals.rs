@@ -8,11 +8,11 @@ use crate::calls::CallPlan;
 use crate::error::{HostError, chain, code};
 use crate::messages::{ApprovalView, Decision, Row};
 use crate::plugin::Cause;
-use crate::policies::{locked_error, reservations, spent};
+use crate::policies::{locked_error, reservations, still_fits};
 use crate::policy::Ask;
 use crate::solutions::install_plan;
 use crate::{Actor, Host, LONGEST_WAIT, Operation, locked, now};
-use entresol_store::{Approval, ApprovalFilter, ApprovalState, NewApproval, ReservationView, StoreError};
+use entresol_store::{Approval, ApprovalFilter, ApprovalState, NewApproval, StoreError};
 use entresol_vault::Intent;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
@@ -111,17 +111,9 @@ impl Host {
             let names: Vec<String> = covers.iter().map(|cover| cover.policy.to_string()).collect();
             let decided_by = format!("policy {}", names.join(", "));
             let rows = reservations(&covers, &ask);
-            // The sums are read again inside the transaction that reserves: two requests cannot both be the last one.
-            let check = |view: &ReservationView<'_>| {
-                for cover in &covers {
-                    let since = now().saturating_sub(cover.rule.window_ms);
-                    let spent = spent(&ask, |token| view.window(cover.policy, token, since));
-                    cover.rule.decide(&cover.action, &ask, &spent.map_err(|e| e.message)?)?;
-                }
-                Ok(())
-            };
+            let at = now();
             let new = new_approval(proposal.clone())?;
-            match self.store().create_decided_approval(&new, &decided_by, &rows, check, now()) {
+            match self.store().create_decided_approval(&new, &decided_by, &rows, still_fits(&covers, &ask, at), at) {
                 Ok(approval) => return self.decided(approval),
                 // Another request took what was left: the user is asked.
                 Err(StoreError::PolicyRefused { .. } | StoreError::PolicyInactive { .. }) => {}
@@ -530,3 +522,6 @@ fn pending() -> ApprovalFilter {
 fn key(id: i64) -> Result<u64, HostError> {
     u64::try_from(id).map_err(|_| HostError::not_found(format!("there is no request {id}; see `entresol approvals`")))
 }
+
+#[cfg(test)]
+mod tests;

@@ -322,3 +322,6 @@ impl Host {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -622,3 +622,6 @@ fn finished(kept: &Json) -> Result<Json, HostError> {
         }),
     }
 }
+
+#[cfg(test)]
+mod tests;

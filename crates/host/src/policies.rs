@@ -16,7 +16,7 @@ use alloy::primitives::U256;
 use entresol_layer1::TransactionStatus;
 use entresol_store::{
     Approval, ApprovalFilter, ApprovalState, JournalIntent, NewReservation, Policy, PolicyFilter, PolicyState,
-    ReservationState, WindowSum,
+    ReservationState, ReservationView, WindowSum,
 };
 use serde_json::{Value as Json, json};
 
@@ -371,6 +371,22 @@ pub(crate) fn reservations(covers: &[Cover], ask: &Ask) -> Vec<NewReservation> {
     covers.iter().map(row).collect()
 }
 
+/// Reads the sums again inside the transaction that reserves: two requests cannot both be the last one that fits.
+pub(crate) fn still_fits<'a>(
+    covers: &'a [Cover],
+    ask: &'a Ask,
+    at: u64,
+) -> impl FnOnce(&ReservationView<'_>) -> Result<(), String> + 'a {
+    move |view| {
+        for cover in covers {
+            let since = at.saturating_sub(cover.rule.window_ms);
+            let spent = spent(ask, |token| view.window(cover.policy, token, since));
+            cover.rule.decide(&cover.action, ask, &spent.map_err(|e| e.message)?)?;
+        }
+        Ok(())
+    }
+}
+
 /// The store's name for an approval's reservations.
 pub(crate) fn subject(approval: u64) -> String {
     format!("approval:{approval}")
@@ -384,7 +400,7 @@ fn failed_settlement(approval: &Approval) -> Settlement {
 }
 
 /// The sums of a policy's window as numbers; `window` reads those of one token, or of ether.
-pub(crate) fn spent<E>(ask: &Ask, window: impl Fn(Option<&str>) -> Result<WindowSum, E>) -> Result<Spent, HostError>
+fn spent<E>(ask: &Ask, window: impl Fn(Option<&str>) -> Result<WindowSum, E>) -> Result<Spent, HostError>
 where
     HostError: From<E>,
 {
@@ -426,3 +442,6 @@ pub(crate) fn locked_error() -> HostError {
     HostError::new(code::UNAUTHORIZED, "the wallet is locked; its user unlocks it with `entresol unlock`")
         .with(json!({ "locked": true }))
 }
+
+#[cfg(test)]
+mod tests;

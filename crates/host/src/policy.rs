@@ -44,8 +44,11 @@ mod wei {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<U256, D::Error> {
         let text = String::deserialize(deserializer)?;
-        U256::from_str_radix(&text, 10)
-            .map_err(|_| serde::de::Error::custom(format!("{text:?} is not a decimal number of wei")))
+        // An empty text would be read as zero.
+        let digits = Some(&text).filter(|text| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()));
+        digits
+            .and_then(|digits| U256::from_str_radix(digits, 10).ok())
+            .ok_or_else(|| serde::de::Error::custom(format!("{text:?} is not a decimal number of wei")))
     }
 }
 
@@ -273,3 +276,6 @@ pub fn selector(input: &[u8]) -> [u8; 4] {
     }
     selector
 }
+
+#[cfg(test)]
+mod tests;
