@@ -452,10 +452,12 @@ fn check_intent(approval: &Approval) -> Result<(), HostError> {
         "install" => install_plan(&intent)?.digest()?,
         "caller" => serde_json::from_value::<CallerPlan>(intent).map_err(stored)?.digest()?,
         "call" => serde_json::from_value::<CallPlan>(intent).map_err(stored)?.digest()?,
-        _ => match intent.get("intent") {
-            Some(intent) => serde_json::from_value::<Intent>(intent.clone()).map_err(stored)?.digest().to_string(),
-            None => return Ok(()),
-        },
+        "deposit" | "withdraw" | "fund" | "send" | "exit" => {
+            serde_json::from_value::<CallIntent>(intent).map_err(stored)?.digest().to_string()
+        }
+        "sign" => serde_json::from_value::<SignIntent>(intent).map_err(stored)?.intent.digest().to_string(),
+        // The others compare by themselves where they are carried out.
+        _ => return Ok(()),
     };
     if digest.eq_ignore_ascii_case(&request.digest) {
         return Ok(());

@@ -94,11 +94,14 @@ fn row_09_a_stored_intent_that_was_edited_is_not_carried_out() {
         max_total_fee: U256::from(100),
     };
     let digest = intent.digest().to_string();
-    let stored = json!({ "intent": serde_json::to_value(&intent).expect("JSON") });
+    let stored = json!({ "intent": intent, "signer": { "account": "owner", "index": 0 }, "network": "dev", "role": "",
+                         "function": "" });
     check_intent(&approval("deposit", stored.clone(), digest.clone())).expect("as it was");
     let mut changes = 0;
-    every_change(&stored, &mut |edited| {
+    every_change(&stored["intent"].clone(), &mut |edited| {
         changes += 1;
+        let edited =
+            json!({ "intent": edited, "signer": stored["signer"], "network": "dev", "role": "", "function": "" });
         assert!(check_intent(&approval("deposit", edited.clone(), digest.clone())).is_err(), "{edited}");
     });
     assert!(changes >= 6, "{changes}");

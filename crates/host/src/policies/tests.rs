@@ -218,6 +218,7 @@ impl World {
                         fee,
                         coin: false,
                         end: None,
+                        late: false,
                     });
                     expect += 1;
                 }

@@ -276,6 +276,31 @@ impl Host {
         Ok(vec![Json::String(account.address.to_checksum(None))])
     }
 
+    /// The addresses among a call's arguments that are not the user's: neither the owner nor a layer-2 account that
+    /// this solution has asked for.
+    fn foreign_addresses(&self, running: &Running, args: &[Json]) -> Result<Vec<Address>, HostError> {
+        fn collect(value: &Json, found: &mut Vec<Address>) {
+            match value {
+                Json::String(text) => found.extend(text.parse::<Address>()),
+                Json::Array(list) => list.iter().for_each(|one| collect(one, found)),
+                Json::Object(map) => map.values().for_each(|one| collect(one, found)),
+                _ => {}
+            }
+        }
+        let mut found = Vec::new();
+        args.iter().for_each(|arg| collect(arg, &mut found));
+        if found.is_empty() {
+            return Ok(found);
+        }
+        let mut own = vec![self.owner(running.owner)?.address];
+        let mut indices = self.store().account_indices(running.id)?;
+        indices.push(0);
+        // Locked, they count as anybody's.
+        own.extend(indices.into_iter().filter_map(|index| Some(self.layer2_account(running, index, "").ok()?.address)));
+        found.retain(|address| !own.contains(address));
+        Ok(found)
+    }
+
     fn sender(&self, running: &Running, from: Option<u32>) -> Result<Sender, HostError> {
         Ok(match from {
             None => {
@@ -393,7 +418,8 @@ impl Host {
             amount: value,
             fee: before.as_ref().map_or(fee.ceiling, |(_, first)| first.ceiling.saturating_add(fee.ceiling)),
             token: wanted.token,
-            recipients: Vec::new(),
+            // Whom the call names: a policy with recipients must know them too, the user's own accounts apart.
+            recipients: self.foreign_addresses(running, &wanted.args)?,
         };
         let stored = CallIntent {
             intent,

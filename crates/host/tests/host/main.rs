@@ -1,13 +1,17 @@
 //! The host against a real chain, a real database and the real sandbox: what a plugin may, and may not.
 
+mod callers;
 mod calls_of_layer1;
+mod consent;
 mod database;
 mod duties;
 mod keys;
 mod layer2_keys;
 mod object;
 mod others;
+mod policies;
 mod probe;
+mod reorg;
 mod schedule;
 mod support;
 
