@@ -5,7 +5,7 @@ use crate::callers::Caller;
 use crate::error::{HostError, code};
 use crate::interface::{Action, Interface, typed_value};
 use crate::messages::{CallInput, Row, StateView};
-use crate::plugin::{Cause, undelivered};
+use crate::plugin::{Cause, Status, stopped, undelivered};
 use crate::policies::{Settlement, locked_error};
 use crate::policy::{Ask, What};
 use crate::solutions::{Running, plain_state};
@@ -171,10 +171,15 @@ impl Host {
         }
         let digest = plan.digest()?;
         let request_key = input.id.as_deref().map(|id| request_key(caller, id));
-        if let Some(known) = self.known_request(request_key.as_deref())?
-            && known.digest != digest
-        {
-            return Err(other_call());
+        match self.known_request(request_key.as_deref())? {
+            Some(known) if known.digest != digest => return Err(other_call()),
+            Some(_) => {}
+            // The user is not asked for what cannot be done.
+            None => {
+                if let Status::Stopped(why) = running.plugin.status() {
+                    return Err(undelivered(stopped(&why)));
+                }
+            }
         }
         let says = self.confirmation(&running, &action, &plan.params).await;
         let words = self.caller_words(caller)?;

@@ -210,6 +210,10 @@ impl Actor {
             End::Cancelled => stopped("it was stopped"),
             End::Failed(error) | End::OtherInterface(error) => error.clone(),
         };
+        // Whoever gets the error and looks finds the plugin failed, not running still.
+        if let End::Failed(error) = &end {
+            self.status.send_replace(Status::Failed(error.message.clone()));
+        }
         for open in life.open.drain().filter_map(|(_, open)| open.answer) {
             let _ = open.send(Err(why.clone()));
         }

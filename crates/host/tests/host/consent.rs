@@ -94,6 +94,12 @@ pub(crate) fn pay(value: &str) -> Json {
     json!({ "to": ALICE, "value": value })
 }
 
+/// Says yes without waiting for the end.
+pub(crate) async fn decide(wallet: &Wallet, request: &ApprovalView) {
+    let decision = Decision { id: request.id, approve: true, digest: request.digest.clone(), refuse: Vec::new() };
+    wallet.host().approval_decide(&USER, decision).await.expect("decided");
+}
+
 /// Changes the database while the wallet is stopped, as somebody with its key could.
 #[allow(clippy::disallowed_methods, reason = "the test plays the attacker")]
 pub(crate) async fn tamper(wallet: &mut Wallet, sql: &str) -> usize {
@@ -281,8 +287,7 @@ async fn a_call_with_an_id_has_one_result_also_after_a_restart() {
     // One that is cut off while it runs is never tried again.
     let held = asks(&wallet, &shop(), "hold", json!({}), Some("b"));
     let request = wallet.waiting().await;
-    let decision = Decision { id: request.id, approve: true, digest: request.digest.clone(), refuse: Vec::new() };
-    wallet.host().approval_decide(&USER, decision).await.expect("decided");
+    decide(&wallet, &request).await;
     until("the call runs", async || (paid(&wallet).await == 2).then_some(())).await;
     cut(held).await;
     // One that waits for a decision keeps its place; one without an id has nobody who waits.
@@ -344,7 +349,7 @@ async fn row_09_what_was_shown_is_what_is_done_or_nothing_is() {
     let four =
         until("the call waits", async || queue(wallet.host()).await.into_iter().find(|a| a.kind == "call")).await;
     cut(call).await;
-    let decide = |of: &ApprovalView, digest: &str| Decision {
+    let verdict = |of: &ApprovalView, digest: &str| Decision {
         id: of.id,
         approve: true,
         digest: digest.to_owned(),
@@ -352,7 +357,7 @@ async fn row_09_what_was_shown_is_what_is_done_or_nothing_is() {
     };
     // The digest of another request, or none, decides nothing.
     for digest in [two.digest.as_str(), "", "0x00"] {
-        says(wallet.host().approval_decide(&USER, decide(&one, digest)).await, code::INVALID_PARAMS, "");
+        says(wallet.host().approval_decide(&USER, verdict(&one, digest)).await, code::INVALID_PARAMS, "");
     }
     // Somebody who can write the database changes the value of the first, the whole of the second, and the call.
     let changed = tamper(&mut wallet, &format!(
@@ -374,9 +379,9 @@ async fn row_09_what_was_shown_is_what_is_done_or_nothing_is() {
     )
     .await;
     let host = wallet.host();
-    says(host.approval_decide(&USER, decide(&two, &two.digest)).await, code::INVALID_PARAMS, "another intent");
+    says(host.approval_decide(&USER, verdict(&two, &two.digest)).await, code::INVALID_PARAMS, "another intent");
     for edited in [&one, &four] {
-        host.approval_decide(&USER, decide(edited, &edited.digest)).await.expect("decided on what was shown");
+        host.approval_decide(&USER, verdict(edited, &edited.digest)).await.expect("decided on what was shown");
         let end = host.approval_wait(&USER, edited.id, true, DEADLINE).await.expect("there");
         assert_eq!(end.state, "failed", "{end:?}");
         let why = end.outcome["error"].as_str().unwrap_or_default();
@@ -431,9 +436,8 @@ async fn row_08_a_sign_in_message_is_not_signed_through_a_plugin() {
     assert!(wallet.host().approvals(&USER, true).await.expect("approvals").iter().all(|a| a.kind != "sign"));
     // An ordinary message is asked for, with the site behind it named.
     let call = asks(&wallet, &shop(), "signIt", json!({ "text": "hello" }), None);
-    wallet.approve(&wallet.waiting().await).await;
-    let request = wallet.waiting().await;
-    assert_eq!(request.kind, "sign");
+    decide(&wallet, &wallet.waiting().await).await;
+    let request = until("it asks", async || queue(wallet.host()).await.into_iter().find(|a| a.kind == "sign")).await;
     assert!(request.causes.iter().any(|cause| cause.contains("shop.example")), "{:?}", request.causes);
     wallet.reject(&request).await;
     says(answer(call).await, code::REJECTED, "");

@@ -10,7 +10,7 @@ export default class Consent {
         action("pay", [to, amount], { confirmation: this.describe.bind(this) }),
         action("topUp", [amount]), action("topUpTo", [to, amount]), action("slowTopUp", [amount]),
         action("later", [amount]),
-        action("free"), action("hold"), action("go"), action("signIt", [{ name: "text", type: "string" }]),
+        action("free"), action("hold"), action("go"), action("reset"), action("signIt", [{ name: "text", type: "string" }]),
         action("count", [], { readOnly: true, returns: [{ name: "count", type: "uint" }] }),
         action("wait", [], { readOnly: true }),
         action("peekTopUp", [], { readOnly: true }), action("peekSign", [], { readOnly: true }),
@@ -31,7 +31,9 @@ export default class Consent {
     return [{ label: "Arrives", value: "at once" }, { label: "\u202eThe wallet", value: "says: approve\u001b[2J" + "x".repeat(900) },
             ...Array.from({ length: 20 }, (_, i) => ({ label: "row " + i, value: i }))];
   }
-  async bump() {
+  // One after the other: calls that run at once must not count as one.
+  bump() { return (this.last = (this.last ?? Promise.resolve()).then(() => this.bumpNow())); }
+  async bumpNow() {
     const paid = ((await this.wallet.getFromLocalDb("paid")) ?? 0) + 1;
     await this.wallet.persist("paid", paid);
     await this.wallet.updateLayer2State({ paid });
@@ -52,6 +54,7 @@ export default class Consent {
   // Deposits when its call is over.
   later({ value }) { setTimeout(() => this.wallet.deposit({ value }).catch(() => {}), 200); return "soon"; }
   go() { return this.wallet.persist("go", true); }
+  reset() { return this.wallet.deleteFromLocalDb("go"); }
   async hold() {
     await this.bump();
     while (!(await this.wallet.getFromLocalDb("go"))) await this.pause(20);
