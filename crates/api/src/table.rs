@@ -36,7 +36,9 @@ pub enum Proof {
     Passphrase,
 }
 
-type Answer = Pin<Box<dyn Future<Output = Result<Json, RpcError>> + Send>>;
+/// What a handler gives.
+#[doc(hidden)]
+pub type Answer = Pin<Box<dyn Future<Output = Result<Json, RpcError>> + Send>>;
 
 /// One method of the control socket.
 #[derive(Debug)]
@@ -49,6 +51,22 @@ pub struct Method {
 }
 
 impl Method {
+    /// A row for a table of one's own: the test that walks [`METHODS`] adds one that forgets to ask who is there.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn new(name: &'static str, proof: Proof, handler: fn(Arc<Control>, SessionKey, Json) -> Answer) -> Self {
+        Self { name, proof, handler }
+    }
+
+    /// Runs the method for a peer that has no session.
+    ///
+    /// # Errors
+    /// What the method answers.
+    #[doc(hidden)]
+    pub async fn ask(&self, control: &Arc<Control>, params: Json) -> Result<Json, RpcError> {
+        self.run(Arc::clone(control), SessionKey::of_peer(u32::MAX, None, u64::MAX), params).await
+    }
+
     /// Runs the method for a peer.
     pub(crate) fn run(&self, control: Arc<Control>, peer: SessionKey, params: Json) -> Answer {
         (self.handler)(control, peer, params)
@@ -67,6 +85,8 @@ pub struct Control {
     web_link: Option<WebLink>,
     stop: CancellationToken,
     sessions: Mutex<Sessions>,
+    /// Whom every peer is taken for; the user, except in the test that asks as a stranger.
+    stranger: Option<Actor>,
     /// Locked while a passphrase is being checked, so that attempts run one at a time.
     attempts: tokio::sync::Mutex<Attempts>,
 }
@@ -81,7 +101,25 @@ impl Control {
     /// `stop` is cancelled by the method `shutdown`; the daemon waits for it.
     #[must_use]
     pub fn new(host: Host, web_link: Option<WebLink>, stop: CancellationToken) -> Arc<Self> {
-        Arc::new(Self { host, web_link, stop, sessions: Mutex::default(), attempts: tokio::sync::Mutex::default() })
+        Self::made(host, web_link, stop, None)
+    }
+
+    /// A control whose every peer is `actor`: what is refused to whoever is not the user.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn for_stranger(host: Host, web_link: Option<WebLink>, stop: CancellationToken, actor: Actor) -> Arc<Self> {
+        Self::made(host, web_link, stop, Some(actor))
+    }
+
+    fn made(host: Host, web_link: Option<WebLink>, stop: CancellationToken, stranger: Option<Actor>) -> Arc<Self> {
+        Arc::new(Self {
+            host,
+            web_link,
+            stop,
+            sessions: Mutex::default(),
+            stranger,
+            attempts: tokio::sync::Mutex::default(),
+        })
     }
 
     fn sessions(&self) -> MutexGuard<'_, Sessions> {
@@ -90,6 +128,9 @@ impl Control {
     }
 
     fn actor(&self, peer: &SessionKey) -> Actor {
+        if let Some(stranger) = &self.stranger {
+            return stranger.clone();
+        }
         Actor::User { session: self.sessions().is_open(peer, Now::read()) }
     }
 

@@ -1,6 +1,10 @@
 //! Callers: whoever calls a plugin's actions from outside. A grant lets a caller *ask*, and see the state it names;
 //! what passes without asking is the business of [`crate::policies`].
 
+mod methods;
+
+pub use methods::{CALLER_METHODS, CallerMethod};
+
 use crate::approvals::{Proposal, Requester};
 use crate::error::HostError;
 use crate::messages::{CallerGrantInput, CallerGrantView, Row};

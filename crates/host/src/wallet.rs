@@ -346,6 +346,19 @@ pub static WALLET_METHODS: &[WalletMethod] = &[
 ];
 
 impl Host {
+    /// One request of the wallet object by whoever `actor` is, with no call open: the test that walks the table asks
+    /// with it.
+    ///
+    /// # Errors
+    /// 4100 for anybody but the plugin of a running solution; what the method answers.
+    #[doc(hidden)]
+    pub async fn wallet_request(&self, actor: &Actor, method: &str, params: Json) -> Result<Json, HostError> {
+        match actor {
+            Actor::Plugin { solution } => self.plugin_request(*solution, method, params, Vec::new()).await,
+            _ => Err(HostError::unauthorized(format!("{method} is not for {actor}"))),
+        }
+    }
+
     /// Answers one request of a script. `causes` are the calls that are open in it.
     pub(crate) async fn plugin_request(
         &self,
@@ -354,16 +367,20 @@ impl Host {
         params: Json,
         causes: Vec<Cause>,
     ) -> Result<Json, HostError> {
-        let running = self.running(solution)?;
+        let Ok(running) = self.running(solution) else {
+            return Err(HostError::unauthorized(format!("{method} is for the plugin of a running solution")));
+        };
         let Some(row) = WALLET_METHODS.iter().find(|row| row.name == method) else {
             return Err(HostError::new(code::UNSUPPORTED, format!("{method} is not supported by this wallet")));
         };
         self.store().count(solution, method, 1);
-        if let Needs::Capabilities(needs) = row.needs {
-            let actor = Actor::Plugin { solution };
-            for capability in needs(&running, &params)? {
-                self.authorize(&actor, &Operation::Use(capability), method)?;
-            }
+        let needs = match row.needs {
+            Needs::Nothing => vec![Capability::State],
+            Needs::Capabilities(needs) => needs(&running, &params)?,
+        };
+        let actor = Actor::Plugin { solution };
+        for capability in needs {
+            self.authorize(&actor, &Operation::Use(capability), method)?;
         }
         let defends = (row.defends)(&running, &params);
         if row.effect == Effect::Asks && !defends {

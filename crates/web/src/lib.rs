@@ -22,4 +22,4 @@ pub mod server;
 mod sessions;
 mod text;
 
-pub use server::{WebError, WebServer};
+pub use server::{ROUTES, Route, WebError, WebServer};

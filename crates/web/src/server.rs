@@ -13,7 +13,7 @@ use axum::http::header::{self, HeaderValue};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware;
 use axum::response::{Html, IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{MethodRouter, get};
 use entresol_host::messages::ActivityFilter;
 use entresol_host::{Actor, Host, HostError};
 use maud::Markup;
@@ -114,18 +114,35 @@ impl WebServer {
     }
 }
 
+/// One page.
+pub struct Route {
+    /// Pattern of its path.
+    pub path: &'static str,
+    handler: fn() -> MethodRouter<Context>,
+}
+
+impl std::fmt::Debug for Route {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Route").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+/// Every page there is. No wildcard below /w: a path that is not here is 404 before anyone looks at a cookie.
+pub static ROUTES: &[Route] = &[
+    Route { path: "/enter/{token}", handler: || get(enter) },
+    Route { path: "/style.css", handler: || get(style) },
+    Route { path: "/w/{session}/", handler: || get(overview) },
+    Route { path: "/w/{session}/solutions", handler: || get(solutions) },
+    Route { path: "/w/{session}/solutions/{name}", handler: || get(solution) },
+    Route { path: "/w/{session}/approvals", handler: || get(approvals) },
+    Route { path: "/w/{session}/approvals/all", handler: || get(all_approvals) },
+    Route { path: "/w/{session}/transfers", handler: || get(transfers) },
+    Route { path: "/w/{session}/activity", handler: || get(activity) },
+];
+
 fn router(context: Context, authority: Authority) -> Router {
-    // No wildcard below /w: a path that is not here is 404 before anyone looks at a cookie.
-    Router::new()
-        .route("/enter/{token}", get(enter))
-        .route("/style.css", get(style))
-        .route("/w/{session}/", get(overview))
-        .route("/w/{session}/solutions", get(solutions))
-        .route("/w/{session}/solutions/{name}", get(solution))
-        .route("/w/{session}/approvals", get(approvals))
-        .route("/w/{session}/approvals/all", get(all_approvals))
-        .route("/w/{session}/transfers", get(transfers))
-        .route("/w/{session}/activity", get(activity))
+    let routes = ROUTES.iter().fold(Router::new(), |router, route| router.route(route.path, (route.handler)()));
+    routes
         .fallback(async || failed(StatusCode::NOT_FOUND, "There is no such page."))
         .with_state(context)
         .layer(middleware::from_fn_with_state(authority, guard::guard))

@@ -8,7 +8,7 @@ use std::time::Duration;
 use entresol_api::{MAX_CONNECTIONS, MAX_LINE, METHODS, Proof, socket_path};
 use serde_json::{Value as Json, json};
 
-use crate::support::{PASSPHRASE, Wallet, until};
+use crate::support::{House, PASSPHRASE, Wallet, until};
 
 struct Peer {
     stream: BufReader<UnixStream>,
@@ -176,6 +176,56 @@ fn a_session_is_for_one_terminal() {
     elsewhere.args(["--wait", crate::support::PROGRAM, "--home"]).arg(wallet.home()).args(decide);
     elsewhere.env_remove("ENTRESOL_PASSPHRASE_FILE").stdin(std::process::Stdio::null());
     crate::support::Said::of(elsewhere.output().expect("started")).fails(1, &["--passphrase-file"]);
+}
+
+/// Threat 4: a process of the same user, with the socket and every number of a request in its hands.
+#[test]
+fn row_04_a_process_of_the_user_without_the_passphrase_decides_nothing() {
+    let house = House::new();
+    let wallet = &house.wallet;
+    let request = house.add(&[]).json();
+    let (id, digest) = (request["id"].clone(), request["digest"].clone());
+    let mut peer = Peer::of(wallet);
+    // Whatever session this terminal has had ends here.
+    peer.call("lock", json!({}));
+    let decision = json!({ "id": id, "approve": true, "digest": digest });
+    let refused = peer.call("approval_decide", decision.clone());
+    assert_eq!((&refused["error"]["code"], &refused["error"]["data"]["needs"]), (&json!(4100), &json!("session")));
+    // Saying who one is does not make one so.
+    for (name, value) in [
+        ("session", json!(true)),
+        ("actor", json!({ "user": { "session": true } })),
+        ("decidedBy", json!("user")),
+        ("passphrase", json!(PASSPHRASE)),
+    ] {
+        let mut forged = decision.clone();
+        forged[name] = value;
+        assert_eq!(peer.call("approval_decide", forged)["error"]["code"], -32602, "{name}");
+    }
+    for wrong in ["", "correct horse batter", "correct horse battery "] {
+        let opened = peer.call("session_open", json!({ "passphrase": wrong }));
+        assert!(opened["result"].is_null(), "{opened}");
+    }
+    let slowed = peer.call("session_open", json!({ "passphrase": "one more" }));
+    assert_eq!(slowed["error"]["code"], -32005, "guessing is slowed down: {slowed}");
+    // A policy, a grant or a page would be a decision as well.
+    let rule = json!({ "actions": ["makePayment"], "perCall": "1", "perWindow": "1", "windowMs": 1000 });
+    for (method, params) in [
+        ("policy_add", json!({ "caller": "app:agent", "solution": "payments", "rule": rule })),
+        ("caller_grant", json!({ "caller": "app:agent", "solution": "payments", "actions": ["makePayment"] })),
+        ("call", json!({ "solution": "payments", "action": "makePayment" })),
+        ("web_link", json!({})),
+    ] {
+        assert_eq!(peer.call(method, params)["error"]["data"]["needs"], "session", "{method}");
+    }
+    // Another terminal of the same user, by the program itself.
+    let mut elsewhere = std::process::Command::new("setsid");
+    elsewhere.args(["--wait", crate::support::PROGRAM, "--json", "--home"]).arg(wallet.home());
+    elsewhere.args(["approvals", "approve", &id.to_string(), "--digest", digest.as_str().expect("text")]);
+    elsewhere.env_remove("ENTRESOL_PASSPHRASE_FILE").stdin(std::process::Stdio::null());
+    crate::support::Said::of(elsewhere.output().expect("started")).fails(1, &["--passphrase-file"]);
+    assert_eq!(peer.call("approval", json!({ "id": id }))["result"]["state"], "pending");
+    assert_eq!(peer.call("solutions", json!({}))["result"], json!([]));
 }
 
 /// Threat 4. Needs root, to become somebody else: the file modes are opened up on purpose, so that only the check of

@@ -1,5 +1,6 @@
 //! The host against a real chain, a real database and the real sandbox: what a plugin may, and may not.
 
+mod authorize_gaps;
 mod callers;
 mod calls_of_layer1;
 mod consent;

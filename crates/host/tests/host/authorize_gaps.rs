@@ -1,0 +1,239 @@
+//! Every method of every listener and of the wallet object, asked for by somebody who may not. The lists *are* the
+//! dispatch tables: a method that is added without a refusal, or without parameters to try it with, stands in the list
+//! of gaps, and the list must be equal to `tests/authorize_gaps.txt` at the repository's root, which is empty.
+
+use crate::consent::*;
+use crate::support::*;
+use entresol_api::{Control, METHODS, Method, Proof};
+use entresol_host::callers::CALLER_METHODS;
+use entresol_host::error::code;
+use entresol_host::{Actor, Caller, Needs, WALLET_METHODS};
+use entresol_web::{ROUTES, WebServer};
+use serde_json::{Value as Json, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio_util::sync::CancellationToken;
+
+const GOLDEN: &str = include_str!("../../../../tests/authorize_gaps.txt");
+
+/// What every plugin has, because it is its own: the solution that the host started is the permission, and a solution
+/// that does not run has none of it.
+const OF_EVERY_PLUGIN: [&str; 13] = [
+    "wallet.getLayer2State",
+    "wallet.updateLayer2State",
+    "wallet.trackTransfer",
+    "wallet.updateTransfer",
+    "wallet.schedule",
+    "wallet.cancel",
+    "wallet.notify",
+    "wallet.displayUi",
+    "wallet.updateUi",
+    // A caller of the other solution, with grants of its own there.
+    "wallet.callPlugin",
+    // Puts a question before the user.
+    "wallet.requestPermission",
+    // A connection is its own permission: checked when opened, closed by a revocation.
+    "network.send",
+    "network.close",
+];
+
+/// What any caller may do: it sees only its own grants, and puts a question before the user.
+const OF_EVERY_CALLER: [&str; 2] = ["layer2_getSolutions", "wallet_requestPermissions"];
+
+/// What any browser may fetch from the wallet's own address: it holds nothing of the wallet.
+const OF_EVERY_BROWSER: [&str; 1] = ["/style.css"];
+
+fn stranger() -> Caller {
+    Caller::App { name: "nobody".into() }
+}
+
+/// Parameters with which a method of the control socket would run, were it allowed.
+fn plausible(method: &str) -> Json {
+    let policy = json!({ "caller": "app:bot", "solution": "probe", "rule": {
+        "actions": ["pay"], "perCall": "1", "perWindow": "1", "windowMs": 1000 } });
+    match method {
+        "session_open" | "unlock" => json!({ "passphrase": "a wrong one" }),
+        "network_add" => json!({ "name": "x", "rpcUrls": ["http://127.0.0.1:1"] }),
+        "solution_add" => json!({ "network": "dev", "script": "folder:/nowhere" }),
+        "call" => json!({ "solution": "probe", "action": "free" }),
+        "approval" => json!({ "id": 1 }),
+        "caller_revoke" | "policy_revoke" | "policy_resume" => json!({ "id": 1 }),
+        "approval_decide" => json!({ "id": 1, "approve": true, "digest": "0x00" }),
+        "approval_wait" => json!({ "id": 1, "timeoutMs": 1 }),
+        "changes_wait" => json!({ "after": 0, "timeoutMs": 1 }),
+        "grant_revoke" | "grant_add" => json!({ "solution": "probe", "permission": "read layer 1" }),
+        "caller_grant" => json!({ "caller": "app:bot", "solution": "probe", "actions": ["pay"] }),
+        "policy_add" => policy,
+        "policy_dry_run" => json!({ "policy": policy }),
+        _ => Json::Null,
+    }
+}
+
+/// The shapes that are tried in turn where a method has no sample of its own: a method that takes none of them and is
+/// not named above is reported.
+fn shapes(method: &str) -> Vec<Json> {
+    match plausible(method) {
+        Json::Null => vec![json!({}), json!({ "solution": "probe" }), json!({ "id": 1 })],
+        known => vec![known],
+    }
+}
+
+/// Methods of the control socket that do not refuse somebody who is no user.
+async fn control_gaps<'a>(wallet: &Wallet, methods: impl Iterator<Item = &'a Method>) -> Vec<String> {
+    let mut gaps = Vec::new();
+    for method in methods {
+        let mut said = None;
+        for shape in shapes(method.name) {
+            // A control of its own for each: wrong passphrases slow the next ones down.
+            let actor = Actor::Caller(stranger());
+            let control = Control::for_stranger(wallet.host().clone(), None, CancellationToken::new(), actor);
+            let asked = tokio::time::timeout(DEADLINE, method.ask(&control, shape)).await.expect("an answer in time");
+            match asked {
+                Err(error) if error.code == code::INVALID_PARAMS => said.get_or_insert(format!("{error}")).clone(),
+                Err(error) if error.code == code::UNAUTHORIZED => {
+                    said = Some(String::new());
+                    break;
+                }
+                Err(error) => said.insert(format!("refused otherwise: {} {error}", error.code)).clone(),
+                Ok(answer) => said.insert(format!("answered {answer}")).clone(),
+            };
+        }
+        match said {
+            Some(said) if said.is_empty() => {}
+            said => gaps.push(format!("control {}: {}", method.name, said.unwrap_or_default())),
+        }
+    }
+    gaps
+}
+
+async fn wallet_gaps(wallet: &Wallet, bare: i64) -> Vec<String> {
+    let mut gaps = Vec::new();
+    for row in WALLET_METHODS {
+        // A solution that is not there is nobody, whatever it asks.
+        let nobody = Actor::Plugin { solution: 9_999 };
+        let others = [nobody, Actor::Caller(stranger()), Actor::Page, USER];
+        for actor in others {
+            let refused = wallet.host().wallet_request(&actor, row.name, (row.sample)()).await;
+            if !matches!(&refused, Err(error) if error.code == code::UNAUTHORIZED) {
+                gaps.push(format!("wallet object {} for {actor}: {refused:?}", row.name));
+            }
+        }
+        // A plugin that was granted nothing.
+        if OF_EVERY_PLUGIN.contains(&row.name) {
+            if !matches!(row.needs, Needs::Nothing) {
+                gaps.push(format!("wallet object {}: needs a permission, and is listed as everybody's", row.name));
+            }
+            continue;
+        }
+        let plugin = Actor::Plugin { solution: bare };
+        let asked = tokio::time::timeout(DEADLINE, wallet.host().wallet_request(&plugin, row.name, (row.sample)()));
+        let refused = asked.await.expect("an answer in time");
+        if !matches!(&refused, Err(error) if error.code == code::UNAUTHORIZED && error.message.contains("not granted"))
+        {
+            gaps.push(format!("wallet object {}: {refused:?}", row.name));
+        }
+    }
+    gaps
+}
+
+async fn caller_gaps(wallet: &Wallet) -> Vec<String> {
+    let mut gaps = Vec::new();
+    for method in CALLER_METHODS {
+        let mut given = (method.sample)();
+        for solution in ["probe", "nobody"] {
+            if !given["solution"].is_null() {
+                given["solution"] = json!(solution);
+            }
+            let refused = method.run(wallet.host(), &stranger(), given.clone()).await;
+            let shut = matches!(&refused, Err(error) if error.code == code::UNAUTHORIZED);
+            let empty =
+                OF_EVERY_CALLER.contains(&method.name) && refused.as_ref().is_ok_and(|answer| answer == &json!([]));
+            if !shut && !empty {
+                gaps.push(format!("caller {}: {refused:?}", method.name));
+            }
+        }
+        let odd = Caller::Site { profile: "p:q".into(), origin: "https://shop.example".into() };
+        let refused = method.run(wallet.host(), &odd, (method.sample)()).await;
+        if !matches!(&refused, Err(error) if error.code == code::UNAUTHORIZED) {
+            gaps.push(format!("caller {} for a caller of odd parts: {refused:?}", method.name));
+        }
+    }
+    gaps
+}
+
+/// The status of a GET, without a cookie.
+async fn get(server: &WebServer, host: &str, path: &str) -> u16 {
+    let mut stream = tokio::net::TcpStream::connect(server.address()).await.expect("connected");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.expect("written");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.expect("read");
+    let text = String::from_utf8_lossy(&answer);
+    text.split_whitespace().nth(1).and_then(|status| status.parse().ok()).expect("a status")
+}
+
+async fn web_gaps(wallet: &Wallet) -> Vec<String> {
+    let stop = CancellationToken::new();
+    let server = WebServer::start(wallet.host().clone(), 0, stop.clone()).await.expect("served");
+    let own = server.address().to_string();
+    let mut gaps = Vec::new();
+    for route in ROUTES {
+        let path = route.path.replace("{token}", &"0".repeat(64)).replace("{session}", &"0".repeat(64));
+        let path = path.replace("{name}", "probe");
+        let elsewhere = get(&server, "evil.example", &path).await;
+        if elsewhere != 421 {
+            gaps.push(format!("page {} under another name: {elsewhere}", route.path));
+        }
+        let without = get(&server, &own, &path).await;
+        let open = OF_EVERY_BROWSER.contains(&route.path) && without == 200;
+        if without != 403 && !open {
+            gaps.push(format!("page {} without a session: {without}", route.path));
+        }
+    }
+    stop.cancel();
+    server.ended().await;
+    gaps
+}
+
+/// A method whose handler forgets to ask who is there.
+static FORGETFUL: Method =
+    Method::new("forgetful", Proof::Free, |_, _, _| Box::pin(async { Ok(json!("the whole wallet")) }));
+/// One that takes parameters that nobody has thought of.
+static UNTRIED: Method = Method::new("untried", Proof::Free, |_, _, _| {
+    Box::pin(async { Err(entresol_api::RpcError::new(code::INVALID_PARAMS, "missing field `moon`")) })
+});
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_method_of_every_table_is_refused_to_a_stranger() {
+    let (_anvil, wallet, gateway) = world().await;
+    wallet.install("bare", CONSENT, Some(gateway)).await.expect("installed");
+    wallet.plugin("bare", "running").await;
+    for permission in wallet.host().grants(&USER, "bare").await.expect("grants") {
+        wallet.host().grant_revoke(&USER, "bare", &permission).await.expect("revoked");
+    }
+    let bare = wallet.host().solution(&USER, "bare").await.expect("there").id;
+    let before = wallet.host().approvals(&USER, true).await.expect("approvals").len();
+    let mut gaps = control_gaps(&wallet, METHODS.iter()).await;
+    gaps.extend(wallet_gaps(&wallet, bare).await);
+    gaps.extend(caller_gaps(&wallet).await);
+    gaps.extend(web_gaps(&wallet).await);
+    let found = gaps.iter().map(|gap| format!("{gap}\n")).collect::<String>();
+    assert_eq!(found, GOLDEN, "methods that a stranger can use, or that are not tried");
+    assert_eq!(wallet.host().approvals(&USER, true).await.expect("approvals").len(), before, "nothing was asked for");
+    println!(
+        "authorize coverage: {} methods of the control socket, {} of the wallet object, {} of callers, {} pages; {} gaps",
+        METHODS.len(),
+        WALLET_METHODS.len(),
+        CALLER_METHODS.len(),
+        ROUTES.len(),
+        gaps.len()
+    );
+    assert!(METHODS.len() > 20 && WALLET_METHODS.len() > 20 && CALLER_METHODS.len() >= 4 && ROUTES.len() >= 9);
+
+    // The walk itself: methods that forget are reported, and nothing else is.
+    let with = METHODS.iter().filter(|method| method.name == "status").chain([&FORGETFUL, &UNTRIED]);
+    let reported = control_gaps(&wallet, with).await;
+    assert_eq!(reported.len(), 2, "{reported:?}");
+    assert!(reported[0].starts_with("control forgetful: answered"), "{reported:?}");
+    assert!(reported[1].starts_with("control untried: ") && reported[1].contains("moon"), "{reported:?}");
+    wallet.host().shutdown().await;
+}
