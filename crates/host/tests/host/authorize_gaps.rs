@@ -63,7 +63,7 @@ fn plausible(method: &str) -> Json {
         "grant_revoke" | "grant_add" => json!({ "solution": "probe", "permission": "read layer 1" }),
         "caller_grant" => json!({ "caller": "app:bot", "solution": "probe", "actions": ["pay"] }),
         "policy_add" => policy,
-        "policy_dry_run" => json!({ "policy": policy }),
+        "policy_dry_run" => json!({ "policy": policy, "since": 0 }),
         _ => Json::Null,
     }
 }

@@ -24,6 +24,7 @@ export default class Consent {
   }
   onStart() { return this.wallet.updateLayer2State({ secret: "of the plugin" }); }
   async onGatewayEvent(event) {
+    if (event.event !== "Deposited") return;
     this.told.push((event.removed ? "-" : "+") + event.event + "@" + event.blockNumber);
     await this.wallet.updateLayer2State({ events: this.told.join(" ") });
   }
