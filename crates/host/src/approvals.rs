@@ -452,7 +452,7 @@ fn check_intent(approval: &Approval) -> Result<(), HostError> {
         "install" => install_plan(&intent)?.digest()?,
         "caller" => serde_json::from_value::<CallerPlan>(intent).map_err(stored)?.digest()?,
         "call" => serde_json::from_value::<CallPlan>(intent).map_err(stored)?.digest()?,
-        "deposit" | "withdraw" | "fund" | "send" | "exit" => {
+        "deposit" | "withdraw" | "fund" | "send" | "replace" | "cancel" | "exit" => {
             serde_json::from_value::<CallIntent>(intent).map_err(stored)?.digest().to_string()
         }
         "sign" => serde_json::from_value::<SignIntent>(intent).map_err(stored)?.intent.digest().to_string(),
