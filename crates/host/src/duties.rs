@@ -7,6 +7,7 @@
 mod replace;
 mod sign;
 
+pub(crate) use replace::CANCEL;
 pub(crate) use sign::message_rows;
 
 use crate::approvals::{CallIntent, GAS_MARGIN_PERCENT, Proposal, Requester, Signer};

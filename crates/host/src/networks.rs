@@ -240,7 +240,7 @@ impl Host {
         if let Some(transaction) = self.store().transaction(&hash.to_string())?
             && let Some(approval) = transaction.approval_id
         {
-            self.settle_transaction(approval, status)?;
+            self.settle_transaction(approval, hash, status)?;
         }
         self.note_transfers(hash, status)?;
         self.changed();

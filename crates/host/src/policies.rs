@@ -7,16 +7,17 @@
 
 use crate::approvals::Shown;
 use crate::callers::Caller;
+use crate::duties::CANCEL;
 use crate::error::{HostError, code};
 use crate::messages::{DryRunRow, DryRunView, PolicyInput, PolicyView};
 use crate::plugin::Cause;
 use crate::policy::{Ask, Rule, Spent};
 use crate::{Actor, Host, Operation, now};
-use alloy::primitives::U256;
+use alloy::primitives::{B256, U256};
 use entresol_layer1::TransactionStatus;
 use entresol_store::{
     Approval, ApprovalFilter, ApprovalState, JournalIntent, NewReservation, Policy, PolicyFilter, PolicyState,
-    ReservationState, ReservationView, WindowSum,
+    ReservationState, ReservationView, TransactionState, WindowSum,
 };
 use serde_json::{Value as Json, json};
 
@@ -243,16 +244,28 @@ impl Host {
     }
 
     /// Brings the reservations of an approval up to what its transaction has come to.
-    pub(crate) fn settle_transaction(&self, approval: u64, status: &TransactionStatus) -> Result<(), HostError> {
+    pub(crate) fn settle_transaction(
+        &self,
+        approval: u64,
+        hash: B256,
+        status: &TransactionStatus,
+    ) -> Result<(), HostError> {
         let end = match status {
             TransactionStatus::Confirmed(inclusion) => {
                 let fee = U256::from(inclusion.gas_used) * U256::from(inclusion.effective_gas_price);
                 if inclusion.success { Settlement::Fee(fee) } else { Settlement::OnlyFee(fee) }
             }
             TransactionStatus::Failed { .. } => Settlement::Nothing,
-            // Replaced by one of another approval, such as a cancel: nothing of this one is left on the way.
+            // Replaced by one of another approval: a cancel, or something that another wallet of this seed has sent.
+            // The same call with a fee that the user agreed to later has happened all the same.
             TransactionStatus::Replaced if self.store().transaction_by_approval(approval)?.is_none() => {
-                Settlement::Nothing
+                let others = self.store().transactions_of_same_nonce(&hash.to_string())?;
+                let again = others.iter().any(|other| {
+                    other.hash != hash.to_string()
+                        && other.purpose != CANCEL
+                        && other.state != TransactionState::Replaced
+                });
+                if again { Settlement::Whole } else { Settlement::Nothing }
             }
             // On its way, or replaced by another transaction of the same approval.
             _ => return Ok(()),
@@ -294,7 +307,7 @@ impl Host {
 
     /// Ends every policy on a solution that is removed.
     pub(crate) fn end_policies(&self, solution: i64) -> Result<(), HostError> {
-        self.each_policy(None, Some(solution), PolicyState::Revoked, "the solution was removed")
+        self.each_policy(None, Some(solution), PolicyState::Revoked, "the solution was removed").map(drop)
     }
 
     /// Ends every policy of a caller on a solution.

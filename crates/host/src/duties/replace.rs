@@ -18,7 +18,8 @@ use entresol_store::{Approval, Transaction, TransactionState, TransferUpdate};
 use entresol_vault::{Approved, Intent};
 
 /// Purpose of a cancellation: the one replacement without the effect of what it replaces.
-const CANCEL: &str = "cancel";
+/// Role of a cancellation.
+pub(crate) const CANCEL: &str = "cancel";
 /// Blocks that a transaction may wait before it counts as stuck: five, a minute of Ethereum.
 const PATIENCE: u64 = 5;
 /// The ceiling of a replacement is this many times the most that it would cost now: room for one more.

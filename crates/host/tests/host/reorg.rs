@@ -4,7 +4,7 @@
 use crate::consent::*;
 use crate::support::*;
 use alloy::primitives::U256;
-use entresol_host::messages::{NetworkInput, PolicyInput, PolicyView, TransferView};
+use entresol_host::messages::{NetworkInput, PolicyInput, PolicyView, ReplaceInput, TransferView};
 use entresol_host::policy::{DAY_MS, Rule};
 use entresol_layer1::Network;
 use serde_json::{Value as Json, json};
@@ -158,5 +158,30 @@ async fn row_25_a_deposit_that_changes_its_block_also_while_the_wallet_is_away()
     let events = told(&wallet, 2).await;
     assert_eq!(events[0], format!("-Deposited@{}", first.block.expect("a block")));
     assert_eq!(events[1], format!("+Deposited@{}", settled.block.expect("a block")));
+    wallet.host().shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deposit_that_was_cancelled_gives_its_money_back_to_the_policy() {
+    let (_anvil, wallet, network, policy) = world().await;
+    asked(&wallet, &bot(), "topUp", json!({ "value": "5" }), None).await.expect("sent under the policy");
+    let sent = staged(&wallet, "sent").await;
+    let open = reserved(&wallet, &policy).await;
+    assert_eq!((open.used.as_str(), open.used_count), ("10", 2));
+    let cancel = ReplaceInput {
+        transaction: sent.transaction.expect("a hash"),
+        speed: entresol_layer1::FeeSpeed::Fast,
+        request_key: None,
+    };
+    let proposed = wallet.host().cancel_transaction(&USER, cancel).await.expect("proposed");
+    decide(&wallet, &proposed).await;
+    wallet.host().approval_wait(&USER, proposed.id, true, DEADLINE).await.expect("there");
+    assert_eq!(reserved(&wallet, &policy).await.used, "10", "nobody knows yet which of the two is mined");
+    mine(&network, CONFIRMATIONS + 1).await;
+    until("the deposit's part is given back", async || {
+        let now = reserved(&wallet, &policy).await;
+        (now.used == "5" && now.used_count == 1 && fees(&now) < fees(&open)).then_some(())
+    })
+    .await;
     wallet.host().shutdown().await;
 }
