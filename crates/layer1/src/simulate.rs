@@ -149,7 +149,7 @@ impl Network {
         let touched = self.touched(call).await;
         let all_known = touched.is_some();
         let plan = Plan::new(call, &outcome.logs, &touched.unwrap_or_default());
-        let reads: Vec<Value> = plan.reads.iter().map(Read::to_json).collect();
+        let reads: Vec<Value> = plan.reads.iter().copied().map(Read::to_json).collect();
         let mut calls = reads.clone();
         calls.push(call.to_json());
         calls.extend(reads);

@@ -46,7 +46,7 @@ pub(super) enum What {
 
 impl Read {
     /// As a call of nobody in particular.
-    pub(super) fn to_json(&self) -> Value {
+    pub(super) fn to_json(self) -> Value {
         let data = match self.what {
             What::Balance { account } => balanceOfCall { account }.abi_encode(),
             What::Allowance { owner, spender } => allowanceCall { owner, spender }.abi_encode(),

@@ -178,7 +178,7 @@ impl Book {
 
     /// Decides without asking anybody, where the view suffices.
     pub(crate) fn decide_by_view(&self, hash: B256, view: &View<'_>) -> Option<Decision> {
-        follow::decide_by_view(&*self.entries.get(&hash)?.last.borrow(), view)
+        follow::decide_by_view(&self.entries.get(&hash)?.last.borrow(), view)
     }
 
     /// Decides by what an endpoint says.
