@@ -2,9 +2,11 @@
 //!
 //! | module | what it owns |
 //! |---|---|
-//! | [`network`] | one chain behind one or more RPC URLs; the chain id is checked before anything else is believed |
+//! | [`network`] | one chain behind one or more RPC URLs, HTTP and WebSocket; each proves its chain id before it is believed, several are compared |
 //! | [`tracker`] | the recent chain as a parent-hash walk: which block is the head, how deep was a reorganisation (no IO) |
 //! | [`logs`] | one contract's logs, at least once and in order, taken back (`removed`) when their block is undone |
+//! | [`fees`] | what a transaction pays now: slow, normal, fast (EIP-1559) |
+//! | [`simulate`] | what a call would change: ether, tokens, allowances, read before and after in one simulated block |
 //! | [`nonce`] | which nonce the next transaction of an account gets (no IO) |
 //! | [`transactions`] | sending: stored first, broadcast second, followed to its confirmations, found again after a crash |
 //!
