@@ -1,15 +1,18 @@
 //! The dispatch table: every method of the control socket, by name.
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use entresol_host::messages::{
-    ActivityFilter, CallInput, CallerGrantInput, Decision, GatewayCallInput, NetworkInput, PolicyInput, SolutionInput,
+    ActivityFilter, CallInput, CallerGrantInput, Decision, ExitInput, FundInput, GatewayCallInput, LedgerFilter,
+    NetworkInput, PolicyInput, ReplaceInput, SendInput, Settings, SignInput, SolutionInput,
 };
+use entresol_host::screen::Answer as ScreenAnswer;
 use entresol_host::{Actor, Host, HostError, Operation};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
@@ -188,6 +191,63 @@ struct Passphrase {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct AccountImport {
+    private_key: String,
+    passphrase: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AccountExport {
+    account: u32,
+    passphrase: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct PassphraseChange {
+    passphrase: String,
+    new_passphrase: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Backup {
+    /// Absolute, as the daemon has a working directory of its own.
+    file: PathBuf,
+    passphrase: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Network {
+    network: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MaybeNetwork {
+    #[serde(default)]
+    network: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ScreenAnswered {
+    id: u64,
+    answer: ScreenAnswer,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ScreenEvent {
+    id: u64,
+    field: String,
+    value: Json,
+}
+
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Solution {
     solution: String,
@@ -223,7 +283,7 @@ struct Id {
     id: i64,
 }
 
-/// Number of a caller's grant or of a policy.
+/// Number of a caller's grant, a policy, a screen or a notice.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Number {
@@ -300,6 +360,39 @@ pub static METHODS: &[Method] = &[
     }),
     method!("accounts", Free, Nothing, |c, _, actor, _| c.host.accounts(&actor).await?),
     method!("account_add", Free, Nothing, |c, _, actor, _| c.host.account_add(&actor).await?),
+    method!("account_import", Passphrase, AccountImport, |c, _, actor, input| {
+        let (key, passphrase) = (SecretString::from(input.private_key), SecretString::from(input.passphrase));
+        c.with_passphrase(|| c.host.account_import(&actor, &key, &passphrase)).await?
+    }),
+    method!("account_export", Passphrase, AccountExport, |c, _, actor, input| {
+        let passphrase = SecretString::from(input.passphrase);
+        let key = c.with_passphrase(|| c.host.account_export(&actor, input.account, &passphrase)).await?;
+        json!({ "privateKey": key.expose_secret() })
+    }),
+    method!("passphrase_change", Passphrase, PassphraseChange, |c, _, actor, input| {
+        let (old, new) = (SecretString::from(input.passphrase), SecretString::from(input.new_passphrase));
+        c.with_passphrase(|| c.host.passphrase_change(&actor, &old, &new)).await?;
+        c.sessions().close_all();
+    }),
+    method!("backup", Passphrase, Backup, |c, _, actor, input| {
+        let passphrase = SecretString::from(input.passphrase);
+        let bytes = c.with_passphrase(|| c.host.backup(&actor, &input.file, &passphrase)).await?;
+        json!({ "file": input.file, "bytes": bytes })
+    }),
+    method!("settings", Free, Nothing, |c, _, actor, _| c.host.settings(&actor).await?),
+    method!("settings_set", Session, Settings, |c, _, actor, input| c.host.settings_set(&actor, input).await?),
+    // The user's own transactions and signatures.
+    method!("send", Free, SendInput, |c, _, actor, input| c.host.send_own(&actor, input).await?),
+    method!("sign", Free, SignInput, |c, _, actor, input| c.host.sign_own(&actor, input).await?),
+    method!("fees", Free, Network, |c, _, actor, input| c.host.fees(&actor, &input.network).await?),
+    method!("transactions", Free, MaybeNetwork, |c, _, actor, input| {
+        c.host.open_transactions(&actor, input.network.as_deref()).await?
+    }),
+    // Proposing is free; within the fee that was approved it is done at once, and the host asks for a session.
+    method!("transaction_speed_up", Free, ReplaceInput, |c, _, actor, input| c.host.speed_up(&actor, input).await?),
+    method!("transaction_cancel", Free, ReplaceInput, |c, _, actor, input| {
+        c.host.cancel_transaction(&actor, input).await?
+    }),
     // Layer 1.
     method!("network_add", Session, NetworkInput, |c, _, actor, input| c.host.network_add(&actor, input).await?),
     method!("networks", Free, Nothing, |c, _, actor, _| c.host.networks(&actor).await?),
@@ -313,6 +406,7 @@ pub static METHODS: &[Method] = &[
     method!("solution_restart", Free, Solution, |c, _, actor, input| {
         c.host.solution_restart(&actor, &input.solution).await?
     }),
+    method!("gateway", Free, Solution, |c, _, actor, input| c.host.gateway(&actor, &input.solution).await?),
     method!("call", Session, CallInput, |c, _, actor, input| c.host.call(&actor, input).await?),
     method!("state", Free, StateInput, |c, _, actor, input| {
         c.host.state(&actor, &input.solution, input.names, input.refresh).await?
@@ -320,6 +414,9 @@ pub static METHODS: &[Method] = &[
     // Value.
     method!("deposit", Free, GatewayCallInput, |c, _, actor, input| c.host.deposit(&actor, input).await?),
     method!("withdraw", Free, GatewayCallInput, |c, _, actor, input| c.host.withdraw(&actor, input).await?),
+    method!("fund", Free, FundInput, |c, _, actor, input| c.host.fund(&actor, input).await?),
+    method!("exit", Free, ExitInput, |c, _, actor, input| c.host.exit(&actor, input).await?),
+    method!("ledger", Free, LedgerFilter, |c, _, actor, input| c.host.ledger(&actor, input).await?),
     method!("transfers", Free, MaybeSolution, |c, _, actor, input| {
         c.host.transfers(&actor, input.solution.as_deref()).await?
     }),
@@ -358,6 +455,17 @@ pub static METHODS: &[Method] = &[
     method!("policy_dry_run", Free, DryRun, |c, _, actor, input| {
         c.host.policy_dry_run(&actor, input.policy, input.since).await?
     }),
+    // What plugins show.
+    method!("screens", Free, Nothing, |c, _, actor, _| c.host.screens(&actor).await?),
+    method!("screen_answer", Free, ScreenAnswered, |c, _, actor, input| {
+        c.host.screen_answer(&actor, input.id, input.answer).await?
+    }),
+    method!("screen_event", Free, ScreenEvent, |c, _, actor, input| {
+        c.host.screen_event(&actor, input.id, &input.field, input.value).await?
+    }),
+    method!("screen_close", Free, Number, |c, _, actor, input| c.host.screen_close(&actor, input.id).await?),
+    method!("notices", Free, All, |c, _, actor, input| c.host.notices(&actor, !input.all).await?),
+    method!("notice_read", Free, Number, |c, _, actor, input| c.host.notice_read(&actor, input.id).await?),
     // The daemon.
     // The page shows the whole wallet to whoever opens this address, so making one is deciding.
     method!("web_link", Session, Nothing, |c, _, actor, _| {

@@ -7,8 +7,13 @@ use clap_complete::Shell;
 use payments_node::NodeArgs;
 
 mod consent;
+mod duties;
 
 pub(crate) use consent::{Approvals, Approve, CallerGrant, Callers, Decide, Grants, Policy, PolicyRule};
+pub(crate) use duties::{
+    Account, Activity, Exit, Fund, Notices, NoticesCommand, Passphrase, Period, Screens, Send, SetSettings, Settings,
+    Sign, Speed, Switch, Transactions, Transfers,
+};
 
 const EXIT_CODES: &str =
     "Exit codes: 0 done · 1 failed · 2 wrong usage · 3 the daemon is not running · 4 rejected · 5 not authorised";
@@ -52,9 +57,40 @@ pub(crate) enum Command {
     Status,
     /// Print a one-time address of the local web page
     Web,
-    /// Layer-1 accounts
+    /// Change the wallet's passphrase
+    #[command(subcommand)]
+    Passphrase(Passphrase),
+    /// Write the whole wallet into one sealed file
+    Backup {
+        /// The file to make; it opens with the passphrase that the wallet has now
+        file: PathBuf,
+    },
+    /// Make a wallet out of a backup file, in an empty home
+    Restore {
+        /// The backup file
+        file: PathBuf,
+    },
+    /// Show or change the wallet's settings
+    #[command(subcommand)]
+    Settings(Settings),
+    /// Your own layer-1 accounts
     #[command(subcommand)]
     Account(Account),
+    /// Propose to send ETH or a token to somebody
+    Send(Send),
+    /// Propose to sign a message or typed data
+    #[command(subcommand)]
+    Sign(Sign),
+    /// Layer-1 transactions that are not settled yet [without a subcommand: list]
+    Transactions {
+        #[command(subcommand)]
+        command: Option<Transactions>,
+    },
+    /// Show what a transaction costs now
+    Fees {
+        /// Layer-1 network [default: the only one]
+        network: Option<String>,
+    },
     /// Layer-1 networks
     #[command(subcommand)]
     Network(Network),
@@ -74,14 +110,12 @@ pub(crate) enum Command {
     Deposit(Deposit),
     /// Propose a call of a withdraw function
     Withdraw(Withdraw),
-    /// List deposits and withdrawals
-    Transfers {
-        /// Handle or id of the solution; all of them without
-        solution: Option<String>,
-        /// Go on showing changes until Ctrl-C
-        #[arg(long)]
-        watch: bool,
-    },
+    /// Propose to send ETH to a layer-2 account of a solution, such as for the fee of an exit
+    Fund(Fund),
+    /// Propose to leave a layer 2 with everything an account has there, without its plugin
+    Exit(Exit),
+    /// List deposits, withdrawals and payments
+    Transfers(Transfers),
     /// Requests that wait for your decision [without a subcommand: list]
     Approvals {
         #[command(subcommand)]
@@ -100,14 +134,15 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Option<Policy>,
     },
-    /// The activity journal, newest first
-    Activity {
-        /// Handle or id of the solution; all of them without
-        solution: Option<String>,
-        /// Number of rows
-        #[arg(long, default_value_t = 50)]
-        limit: u32,
+    /// What plugins show you [without a subcommand: list]
+    Screens {
+        #[command(subcommand)]
+        command: Option<Screens>,
     },
+    /// What plugins and the wallet have told you
+    Notices(Notices),
+    /// The activity journal, newest first
+    Activity(Activity),
     /// Print shell completions
     Completions {
         /// The shell
@@ -153,15 +188,6 @@ pub(crate) struct Daemon {
     pub(crate) poll_ms: u64,
 }
 
-/// `entresol account …`
-#[derive(Debug, Subcommand)]
-pub(crate) enum Account {
-    /// List the accounts and their balances
-    List,
-    /// Add the next account
-    Add,
-}
-
 /// `entresol network …`
 #[derive(Debug, Subcommand)]
 pub(crate) enum Network {
@@ -169,7 +195,8 @@ pub(crate) enum Network {
     Add {
         /// Your name for it
         name: String,
-        /// JSON-RPC endpoints (http or https)
+        /// JSON-RPC endpoints (http, https, ws or wss); with several the wallet compares them, and goes on when one
+        /// fails
         #[arg(required = true, value_name = "URL")]
         urls: Vec<String>,
         /// Chain id that the endpoints must have; without it, theirs is taken and kept
@@ -192,6 +219,11 @@ pub(crate) enum Solution {
     List,
     /// Show one solution: addresses, package, permissions, actions
     Show {
+        /// Handle or id
+        solution: String,
+    },
+    /// Look at a solution's gateway on layer 1: what it is, what is locked there, whether it can pay
+    Check {
         /// Handle or id
         solution: String,
     },

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use entresol_api::{Client, ClientError};
+use entresol_host::messages::{AccountView, NetworkView};
+use entresol_vault::Vault;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value as Json, json};
@@ -117,21 +119,72 @@ impl Daemon {
     }
 
     async fn open_session(&mut self) -> anyhow::Result<()> {
-        self.with_passphrase("session_open").await?;
+        self.with_passphrase("session_open", json!({})).await?;
         Ok(())
     }
 
-    /// Calls a method whose one parameter is the passphrase.
-    pub(crate) async fn with_passphrase(&mut self, method: &str) -> anyhow::Result<Json> {
+    /// Calls a method that takes the passphrase itself, session or not.
+    pub(crate) async fn with_passphrase(&mut self, method: &str, mut params: Json) -> anyhow::Result<Json> {
         use secrecy::ExposeSecret;
         let passphrase = secrets::passphrase(self.context.passphrase_file.as_deref(), "Passphrase of the wallet: ")?;
-        Ok(self.client.call(method, json!({ "passphrase": passphrase.expose_secret() })).await?)
+        if let Some(params) = params.as_object_mut() {
+            params.insert("passphrase".to_owned(), Json::String(passphrase.expose_secret().to_owned()));
+        }
+        Ok(self.client.call(method, params).await?)
+    }
+
+    /// The layer-1 network that is meant: the one named, else the only one.
+    pub(crate) async fn network(&mut self, named: Option<String>) -> anyhow::Result<String> {
+        if let Some(named) = named {
+            return Ok(named);
+        }
+        let mut networks: Vec<NetworkView> = self.get("networks", json!({})).await?;
+        match networks.len() {
+            1 => Ok(networks.remove(0).name),
+            0 => bail!("there is no layer-1 network yet; add one with `entresol network add NAME URL…`"),
+            _ => {
+                let names: Vec<String> = networks.into_iter().map(|network| network.name).collect();
+                bail!("there are several layer-1 networks; say which one: {}", names.join(", "))
+            }
+        }
+    }
+
+    /// The index of an own account: a number, `imported-N`, or its address.
+    pub(crate) async fn account(&mut self, text: &str) -> anyhow::Result<u32> {
+        if let Ok(index) = text.parse::<u32>()
+            && index < Vault::IMPORTED
+        {
+            return Ok(index);
+        }
+        let accounts: Vec<AccountView> = self.get("accounts", json!({})).await?;
+        let found = accounts
+            .iter()
+            .find(|account| account.address.eq_ignore_ascii_case(text) || account_name(account.index) == text);
+        match found {
+            Some(account) => Ok(account.index),
+            None => bail!("there is no own account `{text}`; see `entresol account list`"),
+        }
+    }
+}
+
+/// What people call an own account: its number, or `imported-N`.
+pub(crate) fn account_name(index: u32) -> String {
+    match index.checked_sub(Vault::IMPORTED) {
+        None => index.to_string(),
+        Some(imported) => format!("imported-{}", u64::from(imported) + 1),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn imported_accounts_have_names() {
+        assert_eq!(account_name(0), "0");
+        assert_eq!(account_name(Vault::IMPORTED), "imported-1");
+        assert_eq!(account_name(u32::MAX), "imported-2147483648");
+    }
 
     #[test]
     fn the_home_follows_xdg() {

@@ -27,6 +27,11 @@ pub(crate) fn visible(text: &str) -> String {
     out
 }
 
+/// As [`visible`], of a text whose line breaks are the wallet's own.
+pub(crate) fn visible_lines(text: &str) -> String {
+    text.lines().map(visible).collect::<Vec<_>>().join("\n")
+}
+
 /// JSON text in which acting characters are escaped; a reader of JSON gets the same value.
 pub(crate) fn visible_json(value: &Json, pretty: bool) -> String {
     let text = if pretty { format!("{value:#}") } else { value.to_string() };

@@ -15,6 +15,9 @@ const SHORTEST_PASSPHRASE: usize = 8;
 /// Longest secret file: a phrase of 24 words is about 220 bytes.
 const LONGEST: u64 = 4096;
 
+/// Where a passphrase comes from when nobody can be asked.
+pub(crate) const PASSPHRASE_OPTION: &str = "--passphrase-file FILE, or name the file in ENTRESOL_PASSPHRASE_FILE";
+
 /// Reads a secret from a file, without its last line break.
 pub(crate) fn from_file(path: &Path) -> anyhow::Result<SecretString> {
     let shown = path.display();
@@ -40,18 +43,21 @@ pub(crate) fn from_file(path: &Path) -> anyhow::Result<SecretString> {
 pub(crate) fn passphrase(file: Option<&Path>, question: &str) -> anyhow::Result<SecretString> {
     match file {
         Some(file) => from_file(file),
-        None => prompt(question),
+        None => prompt(question, PASSPHRASE_OPTION),
     }
 }
 
-/// A new passphrase: asked for twice, and not too short.
-pub(crate) fn new_passphrase(file: Option<&Path>) -> anyhow::Result<SecretString> {
-    let passphrase = passphrase(file, "New passphrase: ")?;
+/// A new passphrase: asked for twice, and not too short. `instead` is what to give where nobody can be asked.
+pub(crate) fn new_passphrase(file: Option<&Path>, instead: &str) -> anyhow::Result<SecretString> {
+    let passphrase = match file {
+        Some(file) => from_file(file)?,
+        None => prompt("New passphrase: ", instead)?,
+    };
     if passphrase.expose_secret().chars().count() < SHORTEST_PASSPHRASE {
         bail!("the passphrase is too short; use at least {SHORTEST_PASSPHRASE} characters");
     }
     if file.is_none() {
-        let again = prompt("The same again: ")?;
+        let again = prompt("The same again: ", instead)?;
         if again.expose_secret() != passphrase.expose_secret() {
             bail!("the two passphrases differ; try again");
         }
@@ -59,14 +65,12 @@ pub(crate) fn new_passphrase(file: Option<&Path>) -> anyhow::Result<SecretString
     Ok(passphrase)
 }
 
-fn prompt(question: &str) -> anyhow::Result<SecretString> {
+/// Asks on the terminal without showing what is typed; `instead` is what to give where there is none.
+pub(crate) fn prompt(question: &str, instead: &str) -> anyhow::Result<SecretString> {
     if !std::io::stdin().is_terminal() {
-        bail!(
-            "a passphrase is needed and there is no terminal to ask on; give --passphrase-file FILE, or name the file \
-             in ENTRESOL_PASSPHRASE_FILE"
-        );
+        bail!("a secret is needed and there is no terminal to ask on; give {instead}");
     }
-    let text = rpassword::prompt_password(question).context("cannot read the passphrase from the terminal")?;
+    let text = rpassword::prompt_password(question).context("cannot read the secret from the terminal")?;
     Ok(SecretString::from(text))
 }
 

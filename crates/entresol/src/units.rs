@@ -56,5 +56,21 @@ pub(crate) fn ether_of(wei: U256) -> String {
     format!("{} ETH", if text.is_empty() { "0" } else { text })
 }
 
+/// `1.5 gwei` of wei (decimal string); text that is no number stays as it is.
+pub(crate) fn gwei(wei: &str) -> String {
+    match U256::from_str_radix(wei, 10) {
+        Ok(value) => format!("{} gwei", decimal(value, 9)),
+        Err(_) => wei.to_owned(),
+    }
+}
+
+/// A number of the smallest unit in whole units, exact, without needless zeros.
+pub(crate) fn decimal(value: U256, decimals: usize) -> String {
+    let digits = format!("{value:0>width$}", width = decimals + 1, value = value.to_string());
+    let (whole, fraction) = digits.split_at(digits.len() - decimals);
+    let fraction = fraction.trim_end_matches('0');
+    if fraction.is_empty() { whole.to_owned() } else { format!("{whole}.{fraction}") }
+}
+
 #[cfg(test)]
 mod tests;

@@ -29,6 +29,7 @@ pub mod gateway;
 mod inspect;
 pub mod interface;
 mod keys;
+mod ledger;
 pub mod lookalike;
 pub mod messages;
 mod networks;

@@ -697,3 +697,61 @@ pub struct GatewayView {
     /// Whether the contract could pay everybody, in words; says so when it cannot be told.
     pub solvency: String,
 }
+
+/// Parameters of `fund`: ETH to a layer-2 account, by the user's own hand.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct FundInput {
+    /// Handle or id of the solution.
+    pub solution: String,
+    /// Index of the layer-2 account.
+    pub account: u32,
+    /// Wei (decimal string).
+    pub value: String,
+    /// Idempotency: the same key gives the same approval.
+    #[serde(default)]
+    pub request_key: Option<String>,
+}
+
+/// Parameters of `ledger`; the default is everything.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LedgerFilter {
+    /// Handle or id of a solution.
+    #[serde(default)]
+    pub solution: Option<String>,
+    /// Not before this time, Unix milliseconds.
+    #[serde(default)]
+    pub since: Option<u64>,
+    /// Before this time, Unix milliseconds.
+    #[serde(default)]
+    pub until: Option<u64>,
+}
+
+/// One line of the books: something was moved, or a fee was paid.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LedgerRow {
+    /// When it was made, Unix milliseconds.
+    pub at: u64,
+    /// `deposit`, `withdrawal`, `payment-in`, `payment-out`, or what a layer-1 transaction was for: `send`, `fund`, ….
+    pub kind: String,
+    /// Handle of the solution, if it concerns one.
+    pub solution: Option<String>,
+    /// Decimal string in the asset's smallest unit; `0` where nothing moved but the fee.
+    pub amount: String,
+    /// `ETH`, a token's address, or what the plugin calls it.
+    pub asset: String,
+    /// Sender of a layer-1 transaction.
+    pub from: Option<String>,
+    /// Recipient, or the contract that was called.
+    pub counterparty: Option<String>,
+    /// Wei that the layer-1 transaction has cost, once included.
+    pub fee: Option<String>,
+    /// Layer-1 transaction.
+    pub transaction: Option<String>,
+    /// How far it is: `broadcast`, `included`, `confirmed`, `failed`; a plugin's own word where it tracks it.
+    pub state: String,
+    /// True where amount, asset and state are the plugin's words.
+    pub plugin: bool,
+}

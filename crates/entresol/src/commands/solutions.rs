@@ -3,13 +3,14 @@
 use std::path::Path;
 
 use anyhow::bail;
-use entresol_host::messages::{ActionView, ApprovalView, SolutionInput, SolutionView};
-use serde_json::json;
+use entresol_host::messages::{ActionView, ApprovalView, GatewayView, SolutionInput, SolutionView};
+use serde_json::{Value as Json, json};
 
 use crate::cli::{Solution, SolutionAdd};
 use crate::commands::approvals::proposed;
 use crate::context::Context;
-use crate::output::{Progress, table};
+use crate::output::{Progress, table, visible};
+use crate::units::ether;
 
 pub(crate) async fn solution(context: &Context, command: Solution) -> anyhow::Result<()> {
     let mut daemon = context.daemon().await?;
@@ -44,6 +45,12 @@ pub(crate) async fn solution(context: &Context, command: Solution) -> anyhow::Re
             let view: SolutionView = daemon.get("solution", json!({ "solution": solution })).await?;
             context.out.either(&view, show)
         }
+        Solution::Check { solution } => {
+            let progress = Progress::new(context.out, "asking layer 1");
+            let view: GatewayView = daemon.get("gateway", json!({ "solution": solution })).await?;
+            drop(progress);
+            context.out.either(&view, checked)
+        }
         Solution::Remove { solution } => {
             daemon.call("solution_remove", json!({ "solution": solution })).await?;
             context.out.either(&json!({ "removed": solution }), |_| {
@@ -55,6 +62,31 @@ pub(crate) async fn solution(context: &Context, command: Solution) -> anyhow::Re
             context.out.either(&json!({ "restarted": solution }), |_| "The plugin is started again.".to_owned())
         }
     }
+}
+
+/// What layer 1 says about a gateway, beside what the plugin claims.
+fn checked(view: &GatewayView) -> String {
+    let mut rows = vec![["Gateway".to_owned(), view.address.clone()]];
+    rows.extend(view.rows.iter().map(|row| [row.label.clone(), row.value.clone()]));
+    let locked = view.locked_balance.as_deref().map_or_else(|| "the contract does not say".to_owned(), ether);
+    rows.push(["Locked for you, says layer 1".to_owned(), locked]);
+    let claimed = match &view.claimed_balance {
+        None => "it publishes none".to_owned(),
+        Some(Json::String(wei)) => ether(wei),
+        Some(other) => other.to_string(),
+    };
+    rows.push(["Your balance, says the plugin".to_owned(), claimed]);
+    rows.push(["ETH of the whole contract".to_owned(), ether(&view.contract_balance)]);
+    rows.push(["Can it pay everybody?".to_owned(), view.solvency.clone()]);
+    let mut text = table(&[], rows);
+    for warning in &view.warnings {
+        text.push_str(&format!("\n! {}", visible(warning)));
+    }
+    text.push_str(
+        "\nWhat layer 1 locks for you and what the plugin shows may differ while payments are on their way; the plugin's \
+         number is its own claim.",
+    );
+    text
 }
 
 fn input(args: SolutionAdd) -> anyhow::Result<SolutionInput> {

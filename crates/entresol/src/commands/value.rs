@@ -1,15 +1,13 @@
-//! Value between layer 1 and layer 2: deposits, withdrawals, transfers.
+//! Value between layer 1 and layer 2: deposits, withdrawals, fees of layer-2 accounts, leaving.
 
-use entresol_host::messages::{ApprovalView, GatewayCallInput, TransferView};
-use serde_json::json;
+use entresol_host::messages::{ApprovalView, ExitInput, FundInput, GatewayCallInput};
 
 use crate::cli;
-use crate::commands::actions::{WATCH_MS, arguments};
+use crate::commands::actions::arguments;
 use crate::commands::approvals::proposed;
 use crate::context::Context;
-use crate::output::table;
-use crate::times;
-use crate::units::{ether, parse_amount};
+use crate::output::Progress;
+use crate::units::parse_amount;
 
 pub(crate) async fn deposit(context: &Context, args: cli::Deposit) -> anyhow::Result<()> {
     let input = GatewayCallInput {
@@ -35,41 +33,21 @@ pub(crate) async fn withdraw(context: &Context, args: cli::Withdraw) -> anyhow::
     proposed(context, &approval)
 }
 
-pub(crate) async fn transfers(context: &Context, solution: Option<String>, watch: bool) -> anyhow::Result<()> {
-    let mut daemon = context.daemon().await?;
-    let mut shown: Option<serde_json::Value> = None;
-    let mut changes: u64 = 0;
-    loop {
-        let list: Vec<TransferView> = daemon.get("transfers", json!({ "solution": solution })).await?;
-        let now = serde_json::to_value(&list)?;
-        if shown.as_ref() != Some(&now) {
-            context.out.either(&list, |list| transfers_table(list))?;
-            shown = Some(now);
-        }
-        if !watch {
-            return Ok(());
-        }
-        changes = daemon.get("changes_wait", json!({ "after": changes, "timeoutMs": WATCH_MS })).await?;
-    }
+pub(crate) async fn fund(context: &Context, args: cli::Fund) -> anyhow::Result<()> {
+    let input = FundInput {
+        solution: args.solution,
+        account: args.account,
+        value: parse_amount(&args.amount)?.to_string(),
+        request_key: args.key.request_key,
+    };
+    let approval: ApprovalView = context.daemon().await?.get("fund", input).await?;
+    proposed(context, &approval)
 }
 
-fn transfers_table(list: &[TransferView]) -> String {
-    table(
-        &["#", "Solution", "Kind", "Function", "Sent", "Stage", "Transaction", "Gas", "Block", "When"],
-        list.iter().map(|t| {
-            [
-                t.id.to_string(),
-                t.solution.clone(),
-                t.kind.clone(),
-                t.function.split('(').next().unwrap_or_default().to_owned(),
-                // A withdrawal sends nothing; what it brings is the layer 2's to say.
-                if t.amount == "0" { String::new() } else { ether(&t.amount) },
-                t.stage.clone(),
-                t.transaction.clone().unwrap_or_default(),
-                t.gas_used.map(|gas| gas.to_string()).unwrap_or_default(),
-                t.block.map(|block| block.to_string()).unwrap_or_default(),
-                times::distance(t.created_at),
-            ]
-        }),
-    )
+pub(crate) async fn exit(context: &Context, args: cli::Exit) -> anyhow::Result<()> {
+    let input = ExitInput { solution: args.solution, account: args.account, request_key: args.key.request_key };
+    let progress = Progress::new(context.out, "asking the gateway on layer 1");
+    let approval: ApprovalView = context.daemon().await?.get("exit", input).await?;
+    drop(progress);
+    proposed(context, &approval)
 }

@@ -1,20 +1,18 @@
-//! The wallet itself: init, lock, status, accounts, networks, activity.
+//! The wallet itself: init, lock, status, networks.
 
 use anyhow::{Context as _, bail};
 use clap::CommandFactory;
 use clap_complete::Shell;
 use entresol_durable::REGISTRY;
-use entresol_host::messages::{AccountView, ActivityView, NetworkInput, NetworkView, Status};
+use entresol_host::messages::{NetworkInput, NetworkView, Status};
 use entresol_vault::{KdfCost, Vault};
 use secrecy::ExposeSecret;
 use serde_json::{Value as Json, json};
 
-use crate::cli::{Account, Cli, Init, Network};
+use crate::cli::{Cli, Init, Network};
 use crate::context::Context;
 use crate::output::{Progress, table, visible};
 use crate::secrets;
-use crate::times;
-use crate::units::ether;
 
 pub(crate) fn init(context: &Context, args: &Init) -> anyhow::Result<()> {
     let home = context.home.path();
@@ -23,7 +21,7 @@ pub(crate) fn init(context: &Context, args: &Init) -> anyhow::Result<()> {
         bail!("there is already a wallet in {}; use it, or name another home by --home", home.display());
     }
     let given = args.phrase_file.as_deref().map(secrets::from_file).transpose()?;
-    let passphrase = secrets::new_passphrase(context.passphrase_file.as_deref())?;
+    let passphrase = secrets::new_passphrase(context.passphrase_file.as_deref(), secrets::PASSPHRASE_OPTION)?;
     entresol_durable::create_private_dir(home)
         .with_context(|| format!("cannot make {}; choose another place by --home", home.display()))?;
     let restored = given.is_some();
@@ -59,7 +57,7 @@ pub(crate) fn init(context: &Context, args: &Init) -> anyhow::Result<()> {
 
 pub(crate) async fn unlock(context: &Context) -> anyhow::Result<()> {
     let mut daemon = context.daemon().await?;
-    daemon.with_passphrase("unlock").await?;
+    daemon.with_passphrase("unlock", json!({})).await?;
     context.out.either(&json!({ "locked": false }), |_| "The wallet is unlocked.".to_owned())
 }
 
@@ -103,35 +101,6 @@ pub(crate) async fn web(context: &Context) -> anyhow::Result<()> {
     context.out.either(&json!({ "url": url }), |_| format!("{}\n(works once; keep it to yourself)", visible(url)))
 }
 
-pub(crate) async fn account(context: &Context, command: Account) -> anyhow::Result<()> {
-    let mut daemon = context.daemon().await?;
-    match command {
-        Account::List => {
-            let accounts: Vec<AccountView> = daemon.get("accounts", json!({})).await?;
-            context.out.either(&accounts, |accounts| accounts_table(accounts))
-        }
-        Account::Add => {
-            let account: AccountView = daemon.get("account_add", json!({})).await?;
-            context.out.either(&account, |account| accounts_table(std::slice::from_ref(account)))
-        }
-    }
-}
-
-fn accounts_table(accounts: &[AccountView]) -> String {
-    table(
-        &["#", "Address", "Path", "Balances"],
-        accounts.iter().map(|account| {
-            let balances = account.balances.iter().map(|(network, wei)| format!("{} on {network}", ether(wei)));
-            [
-                account.index.to_string(),
-                account.address.clone(),
-                account.path.clone(),
-                balances.collect::<Vec<_>>().join(", "),
-            ]
-        }),
-    )
-}
-
 pub(crate) async fn network(context: &Context, command: Network) -> anyhow::Result<()> {
     let mut daemon = context.daemon().await?;
     match command {
@@ -149,7 +118,7 @@ pub(crate) async fn network(context: &Context, command: Network) -> anyhow::Resu
 
 fn networks(list: &[NetworkView]) -> String {
     table(
-        &["Network", "Chain id", "Endpoints", "Confirmations", "Head", "Problem"],
+        &["Network", "Chain id", "Endpoints", "Confirmations", "Newest block", "Health"],
         list.iter().map(|network| {
             [
                 network.name.clone(),
@@ -157,31 +126,10 @@ fn networks(list: &[NetworkView]) -> String {
                 network.rpc_urls.join(", "),
                 network.confirmations.to_string(),
                 network.head.map_or_else(|| "not seen yet".to_owned(), |head| head.to_string()),
-                network.problem.clone().unwrap_or_default(),
+                network.problem.clone().unwrap_or_else(|| "good".to_owned()),
             ]
         }),
     )
-}
-
-pub(crate) async fn activity(context: &Context, solution: Option<String>, limit: u32) -> anyhow::Result<()> {
-    let params = json!({ "limit": limit, "solution": solution });
-    let rows: Vec<ActivityView> = context.daemon().await?.get("activity", params).await?;
-    context.out.either(&rows, |rows| {
-        table(
-            &["#", "When", "Who", "Did", "On", "Detail", "Outcome"],
-            rows.iter().map(|row| {
-                [
-                    row.id.to_string(),
-                    times::distance(row.at),
-                    row.actor.clone(),
-                    row.action.clone(),
-                    row.resource.clone(),
-                    if row.detail.is_null() { String::new() } else { row.detail.to_string() },
-                    row.outcome.clone().unwrap_or_else(|| "open".to_owned()),
-                ]
-            }),
-        )
-    })
 }
 
 pub(crate) fn completions(shell: Shell) {

@@ -23,7 +23,7 @@ fn a_secret_is_read_from_a_private_file_only() {
 #[test]
 fn a_new_passphrase_is_not_too_short() {
     let dir = tempfile::tempdir().expect("a directory");
-    let error = new_passphrase(Some(&file(dir.path(), "short\n", 0o600))).expect_err("refused");
+    let error = new_passphrase(Some(&file(dir.path(), "short\n", 0o600)), "FILE").expect_err("refused");
     assert!(error.to_string().contains("at least 8"), "{error}");
-    assert!(new_passphrase(Some(&file(dir.path(), "long enough\n", 0o600))).is_ok());
+    assert!(new_passphrase(Some(&file(dir.path(), "long enough\n", 0o600)), "FILE").is_ok());
 }

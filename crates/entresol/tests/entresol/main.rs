@@ -7,6 +7,7 @@ mod cli;
 mod consent;
 mod crash;
 mod demo;
+mod duties;
 mod processes;
 mod socket;
 mod support;

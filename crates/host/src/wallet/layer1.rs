@@ -8,7 +8,7 @@ use crate::approvals::{GAS_MARGIN_PERCENT, Proposal, Requester};
 use crate::effects::Told;
 use crate::error::{HostError, code};
 use crate::gateway::{EncodedCall, parse_address};
-use crate::messages::{ApprovalView, GatewayCallInput};
+use crate::messages::{ApprovalView, FundInput, GatewayCallInput};
 use crate::plugin::Cause;
 use crate::policy::{Ask, TokenAmount, What, selector};
 use crate::solutions::Running;
@@ -168,6 +168,46 @@ impl Host {
         let value = wire::uint(&request.params["value"])
             .filter(|value| !value.is_zero())
             .ok_or_else(|| HostError::invalid("fundAccount: value must be a BigInt of wei above zero"))?;
+        let requester = Requester::of(&Actor::Plugin { solution: running.id });
+        let view = self.propose_funding(running, index, value, requester, request.causes.clone(), None).await?;
+        self.outcome(view.id).await
+    }
+
+    /// The user proposes to send ETH to a layer-2 account of a solution, such as for the fee of an exit.
+    ///
+    /// # Errors
+    /// Not authorised; no such account; too little ETH.
+    pub async fn fund(&self, actor: &Actor, input: FundInput) -> Result<ApprovalView, HostError> {
+        self.authorize(actor, &Operation::Propose, "fund")?;
+        if let Some(known) = self.known_request(input.request_key.as_deref())? {
+            return Ok(known);
+        }
+        let running = self.running(self.find(&input.solution)?.id)?;
+        let value = U256::from_str_radix(&input.value, 10).ok().filter(|value| !value.is_zero());
+        let value = value
+            .ok_or_else(|| HostError::invalid(format!("fund: {:?} is not an amount of wei above zero", input.value)))?;
+        let known = self.store().account_indices(running.id)?;
+        if !known.contains(&input.account) {
+            let known: Vec<String> = known.iter().map(ToString::to_string).collect();
+            let has =
+                if known.is_empty() { "it has none yet".to_owned() } else { format!("it has {}", known.join(", ")) };
+            return Err(HostError::invalid(format!(
+                "{} has no layer-2 account {}; {has}",
+                running.name, input.account
+            )));
+        }
+        self.propose_funding(&running, input.account, value, Requester::of(actor), Vec::new(), input.request_key).await
+    }
+
+    async fn propose_funding(
+        &self,
+        running: &Running,
+        index: u32,
+        value: U256,
+        requester: Requester,
+        causes: Vec<Cause>,
+        request_key: Option<String>,
+    ) -> Result<ApprovalView, HostError> {
         let to = self.layer2_account(running, index, "fundAccount")?.address;
         let sender = self.sender(running, None)?;
         let runtime = self.runtime(&running.network)?;
@@ -203,24 +243,22 @@ impl Host {
             deadline: None,
             before: None,
         };
-        let view = self
-            .submit(Proposal {
-                kind: "fund",
-                requester: Requester::of(&Actor::Plugin { solution: running.id }),
-                request_key: None,
-                solution: Some(running.id),
-                causes: request.causes.clone(),
-                digest: intent.digest().to_string(),
-                intent: serde_json::to_value(&stored).map_err(|e| HostError::internal(e.to_string()))?,
-                sentence,
-                rows,
-                warnings,
-                says: Vec::new(),
-                ask: Some(ask),
-                passes: None,
-            })
-            .await?;
-        self.outcome(view.id).await
+        self.submit(Proposal {
+            kind: "fund",
+            requester,
+            request_key,
+            solution: Some(running.id),
+            causes,
+            digest: intent.digest().to_string(),
+            intent: serde_json::to_value(&stored).map_err(|e| HostError::internal(e.to_string()))?,
+            sentence,
+            rows,
+            warnings,
+            says: Vec::new(),
+            ask: Some(ask),
+            passes: None,
+        })
+        .await
     }
 
     /// The user proposes a deposit to a solution's gateway.
