@@ -113,7 +113,10 @@ pub fn restore(home: &Path, file: &Path, passphrase: &SecretString) -> Result<us
     let mut reader = backup::open(std::io::BufReader::new(input), passphrase)?;
     let parent = home.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     create_private_dir(parent).map_err(|e| io(&parent.display().to_string(), &e))?;
-    let folder = tempfile::Builder::new().prefix(".restore-").tempdir_in(parent).map_err(|e| io("the new home", &e))?;
+    // A wallet's home is its owner's alone, from the first moment on.
+    let private = <std::fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o700);
+    let folder = tempfile::Builder::new().prefix(".restore-").permissions(private).tempdir_in(parent);
+    let folder = folder.map_err(|e| io("the new home", &e))?;
     unpack(&mut reader, folder.path())?;
     // An archive ends before its file does: only now is it known that nothing was cut off or added.
     reader.finish().map_err(|e| HostError::invalid(format!("the backup is damaged: {e}; use another one")))?;

@@ -142,7 +142,7 @@ fn settings_table(settings: &Settings) -> String {
         &["Setting", "Value", "Change it"],
         [
             ["The seed locks", lock.as_str(), "entresol settings set --auto-lock 15min"],
-            ["Layer 2 while locked", layer2, "entresol settings set --layer2-while-locked on"],
+            ["Layer 2 while locked", layer2, "entresol settings set --layer2-while-locked on|off"],
         ]
         .map(|row| row.map(str::to_owned)),
     )

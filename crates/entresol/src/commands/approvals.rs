@@ -29,10 +29,10 @@ pub(crate) async fn approvals(context: &Context, command: Option<Approvals>) -> 
                         a.solution.clone().unwrap_or_default(),
                         a.state.clone(),
                         a.sentence.clone(),
-                        times::distance(a.expires_at),
+                        if a.state == "pending" { times::distance(a.expires_at) } else { String::new() },
                     ]
                 });
-                let table = table(&["#", "Kind", "Solution", "State", "Request", "Until"], rows);
+                let table = table(&["#", "Kind", "Solution", "State", "Request", "Expires"], rows);
                 if list.is_empty() { "No request waits for you.".to_owned() } else { table }
             })?;
         }
@@ -166,7 +166,7 @@ pub(crate) fn show(approval: &ApprovalView) -> String {
     }
     rows.push(["Digest of the intent".to_owned(), approval.digest.clone()]);
     if approval.state == "pending" {
-        rows.push(["Waits for you until".to_owned(), times::distance(approval.expires_at)]);
+        rows.push(["Expires".to_owned(), times::distance(approval.expires_at)]);
     }
     text.push_str(&table(&[], rows));
     for warning in &approval.warnings {

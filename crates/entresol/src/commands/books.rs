@@ -81,7 +81,7 @@ pub(crate) async fn activity(context: &Context, args: Activity) -> anyhow::Resul
                     row.action.clone(),
                     row.resource.clone(),
                     detail(&row.detail),
-                    row.outcome.clone().unwrap_or_else(|| "cut off: the daemon ended in between".to_owned()),
+                    row.outcome.clone().unwrap_or_else(|| "no end yet".to_owned()),
                 ]
             }),
         );
@@ -92,12 +92,15 @@ pub(crate) async fn activity(context: &Context, args: Activity) -> anyhow::Resul
     })
 }
 
-/// An object of plain values as `name: value, …`.
+/// An object of plain values as `name: value, …`, without what is empty.
 fn detail(value: &Json) -> String {
+    let empty = |value: &Json| value.is_null() || value.as_object().is_some_and(serde_json::Map::is_empty);
+    let plain = |value: &Json| empty(value) || !(value.is_object() || value.is_array());
     match value {
         Json::Null => String::new(),
-        Json::Object(fields) if fields.values().all(|value| !value.is_object() && !value.is_array()) => fields
+        Json::Object(fields) if fields.values().all(plain) => fields
             .iter()
+            .filter(|(_, value)| !empty(value))
             .map(|(name, value)| format!("{name}: {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
             .collect::<Vec<_>>()
             .join(", "),
@@ -115,7 +118,7 @@ fn activity_csv(rows: &[ActivityView], out: impl Write) -> anyhow::Result<()> {
             cell(&row.action),
             cell(&row.resource),
             cell(&if row.detail.is_null() { String::new() } else { row.detail.to_string() }),
-            cell(row.outcome.as_deref().unwrap_or("cut off")),
+            cell(row.outcome.as_deref().unwrap_or("no end yet")),
         ])?;
     }
     csv.flush()?;
@@ -292,6 +295,7 @@ mod tests {
     fn details_are_read_as_words() {
         assert_eq!(detail(&json!({ "approval": 3, "value": "7" })), "approval: 3, value: 7");
         assert_eq!(detail(&json!(null)), "");
+        assert_eq!(detail(&json!({ "id": null, "params": {} })), "");
         assert_eq!(detail(&json!({ "a": [1] })), "{\"a\":[1]}");
     }
 

@@ -9,7 +9,7 @@ use crate::support::{House, PASSPHRASE, Running, Said, Wallet, entresol, until};
 const KEY: &str = "0x4646464646464646464646464646464646464646464646464646464646464646";
 /// The address of [`KEY`], from EIP-155's example.
 const KEY_ADDRESS: &str = "0x9d8A62f656a8d1615C1294fd71e9CFb3E4855A4F";
-const NOBODY: &str = "0x00000000000000000000000000000000000000aA";
+const NOBODY: &str = "0x00000000000000000000000000000000000000AA";
 
 /// A command with another passphrase.
 fn with_passphrase(wallet: &Wallet, passphrase: &str, arguments: &[&str]) -> Said {
@@ -123,10 +123,10 @@ fn settings_are_shown_and_changed() {
     let _daemon = wallet.daemon();
     wallet.tell(&["settings", "show"]).says(&["The seed locks", "Layer 2 while locked"]);
     let before = wallet.run(&["settings", "show"]).json();
+    wallet.run_without_passphrase(&["settings", "set", "--auto-lock", "1h"]).fails(1, &["--passphrase-file"]);
     wallet.run(&["settings", "set"]).fails(2, &["--auto-lock"]);
     wallet.run(&["settings", "set", "--auto-lock", "soon"]).fails(1, &["`soon`", "15min"]);
     wallet.run(&["settings", "set", "--auto-lock", "60d"]).fails(1, &["week"]);
-    wallet.run_without_passphrase(&["settings", "set", "--auto-lock", "1h"]).fails(1, &["--passphrase-file"]);
     assert_eq!(wallet.run(&["settings", "show"]).json(), before);
     wallet.run(&["settings", "set", "--auto-lock", "1h", "--layer2-while-locked", "off"]).json();
     let after = wallet.run(&["settings", "show"]).json();
@@ -186,7 +186,7 @@ fn money_is_sent_signed_for_and_booked() {
 
     // A layer-2 account without ETH cannot pay for its exit, and the way out is told.
     until("the first account is there", || house.state("payments")["accounts"][0]["address"].is_string().then_some(()));
-    wallet.run(&["exit", "payments"]).fails(1, &["entresol"]);
+    refuse(&["exit", "payments"], 1, &["has 0 ETH", "entresol fund payments 0"]);
     let funded = wallet.approve(&wallet.run(&["fund", "payments", "0", "0.25 ether"]));
     assert_eq!(funded["state"], "done", "{funded}");
     let deposited = wallet.approve(&wallet.run(&["deposit", "payments", "1 ether"]));
@@ -247,7 +247,7 @@ fn a_plugin_shows_a_screen_and_tells_something() {
                 { type: 'Heading', props: {}, children: 'What would you like?' },
                 { type: 'Input', props: { name: 'dish', required: true }, children: [] },
                 { type: 'Checkbox', props: { name: 'hot', label: 'Hot' }, children: [] },
-                { type: 'Button', props: { name: 'order', submit: true }, children: 'Order' } ] };
+                { type: 'Button', props: { name: 'send', submit: true }, children: 'Order' } ] };
             return JSON.stringify(await wallet.displayUi(screen, { ask: true })); } },
         { name: 'tell', description: 'tells', params: [], returns: [], call: async () => {
             await wallet.notify({ level: 'warning', text: 'The soup is \\u001b[31mhot', action: 'ask' }); } },
@@ -270,17 +270,17 @@ fn a_plugin_shows_a_screen_and_tells_something() {
         let all: Vec<&str> = ["screens", "answer", id.as_str()].iter().chain(extra).copied().collect();
         wallet.run(&all)
     };
-    answer(&["order"]).fails(1, &["dish"]);
+    answer(&["send"]).fails(1, &["dish"]);
     answer(&["pay"]).fails(1, &["pay"]);
-    answer(&["order", "--field", "dish"]).fails(1, &["NAME=VALUE"]);
-    answer(&["order", "--field", "dish=soup", "--field", "hot=maybe"]).fails(1, &["checkbox"]);
-    answer(&["order", "--field", "dish=soup", "--field", "wine=red"]).fails(1, &["wine"]);
+    answer(&["send", "--field", "dish"]).fails(1, &["NAME=VALUE"]);
+    answer(&["send", "--field", "dish=soup", "--field", "hot=maybe"]).fails(1, &["checkbox"]);
+    answer(&["send", "--field", "dish=soup", "--field", "wine=red"]).fails(1, &["wine"]);
     wallet.run(&["screens", "show", "99"]).fails(1, &["no screen 99"]);
     assert_eq!(wallet.run(&["screens"]).json().as_array().map(Vec::len), Some(1), "a wrong answer closed the screen");
-    answer(&["order", "--field", "dish=soup", "--field", "hot=true"]).json();
+    answer(&["send", "--field", "dish=soup", "--field", "hot=true"]).json();
     let said = Said::of(call.wait_with_output().expect("waited")).json();
     let given: Json = serde_json::from_str(said.as_str().expect("text")).expect("JSON");
-    assert_eq!(given["button"], "order");
+    assert_eq!(given["button"], "send");
     assert_eq!(given["fields"], json!({ "dish": "soup", "hot": true }));
     assert_eq!(wallet.run(&["screens"]).json(), json!([]));
 
