@@ -12,7 +12,7 @@ mod signature;
 pub mod standard;
 
 use crate::messages::Row;
-use crate::text::{clean, ether, quoted, row};
+use crate::text::{clean, ether, quoted_whole, row};
 use crate::token::Tokens;
 use alloy::dyn_abi::{DynSolValue, JsonAbiExt};
 use alloy::json_abi::{Function, Param};
@@ -25,6 +25,8 @@ pub use standard::{input_moves_tokens, moves_tokens};
 
 /// Most rows that one call is shown in; what is left out is said.
 const MAX_ROWS: usize = 200;
+/// Longest string shown whole, in characters.
+pub(crate) const MAX_STRING: usize = 4000;
 /// Longest bytes shown whole; of longer ones the beginning, the length and the digest.
 const MAX_BYTES: usize = 1024;
 
@@ -234,7 +236,7 @@ pub(crate) fn value_text(value: &DynSolValue) -> String {
         DynSolValue::FixedBytes(word, size) => format!("0x{}", hex::encode(&word[..*size])),
         DynSolValue::Function(f) => f.to_string(),
         DynSolValue::Bytes(bytes) => bytes_text(bytes),
-        DynSolValue::String(text) => quoted(text),
+        DynSolValue::String(text) => quoted_whole(text, MAX_STRING),
         DynSolValue::Array(list) | DynSolValue::FixedArray(list) | DynSolValue::Tuple(list) => {
             format!("[{}]", list.iter().map(value_text).collect::<Vec<_>>().join(", "))
         }

@@ -76,7 +76,7 @@ pub fn tell(effects: &Effects, own: &Own, tokens: &Tokens) -> Told {
             Allowance::Erc20(amount) if amount.is_zero() => {
                 told.rows.push(row("Allows", format!("{name}: {spender} may no longer take any of {of}")));
             }
-            Allowance::Erc20(amount) if decode::standard::is_unlimited(*amount, 160) => {
+            Allowance::Erc20(amount) if decode::standard::is_unlimited(*amount) => {
                 told.rows.push(row("Allows", format!("{name}: {spender} may take an UNLIMITED amount of {of}")));
                 told.warnings.push(format!(
                     "UNLIMITED allowance: {spender} could from then on take ALL that {name} owns of {of}, now and later."

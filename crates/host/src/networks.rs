@@ -395,7 +395,8 @@ impl TransactionLog for Log {
     fn update(&self, hash: B256, status: &TransactionStatus) -> Result<(), TransactionLogError> {
         let state = match status {
             TransactionStatus::Stored => TransactionState::Stored,
-            TransactionStatus::Broadcast | TransactionStatus::Superseded => TransactionState::Broadcast,
+            TransactionStatus::Broadcast => TransactionState::Broadcast,
+            TransactionStatus::Superseded => TransactionState::Superseded,
             TransactionStatus::Included(_) => TransactionState::Included,
             TransactionStatus::Confirmed(inclusion) if inclusion.success => TransactionState::Confirmed,
             TransactionStatus::Confirmed(_) | TransactionStatus::Failed { .. } => TransactionState::Failed,
@@ -459,6 +460,7 @@ fn open_transaction(row: entresol_store::Transaction) -> Result<StoredTransactio
             })
         }
         (TransactionState::Stored, ..) => TransactionStatus::Stored,
+        (TransactionState::Superseded, ..) => TransactionStatus::Superseded,
         _ => TransactionStatus::Broadcast,
     };
     Ok(StoredTransaction {

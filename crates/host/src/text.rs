@@ -42,6 +42,16 @@ pub(crate) fn quoted(text: &str) -> String {
     format!("“{}”", clean(text, LONGEST_QUOTE))
 }
 
+/// As [`quoted`], up to `longest` characters whole; of a longer text the beginning, its length and its digest: what is
+/// not shown can at least be compared.
+pub(crate) fn quoted_whole(text: &str, longest: usize) -> String {
+    let length = text.chars().count();
+    if length <= longest {
+        return format!("“{}”", clean(text, longest));
+    }
+    format!("“{}” ({length} characters, keccak256 {})", clean(text, longest), alloy::primitives::keccak256(text))
+}
+
 /// Longest foreign text in a quote, in characters.
 const LONGEST_QUOTE: usize = 300;
 

@@ -8,7 +8,7 @@ mod strict;
 
 use crate::error::HostError;
 use crate::messages::Row;
-use crate::text::{clean, quoted, row};
+use crate::text::{clean, quoted_whole, row};
 use alloy::dyn_abi::TypedData;
 use alloy::primitives::{Address, B256, U256, keccak256};
 use serde_json::{Map, Value as Json};
@@ -369,7 +369,7 @@ fn plain_value(ty: &str, value: &Json) -> Result<String, String> {
     let wrong = || format!("{} is no {ty}", given());
     match ty {
         "bool" => value.as_bool().map(|b| b.to_string()).ok_or_else(wrong),
-        "string" => value.as_str().map(quoted).ok_or_else(wrong),
+        "string" => value.as_str().map(|text| quoted_whole(text, crate::decode::MAX_STRING)).ok_or_else(wrong),
         "address" => {
             let text = value.as_str().filter(|text| text.len() == 42 && text.starts_with("0x")).ok_or_else(wrong)?;
             crate::gateway::parse_address("it", text).map(|a| a.to_checksum(None)).map_err(|_| wrong())

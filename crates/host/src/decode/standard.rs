@@ -198,10 +198,10 @@ impl Values<'_> {
     }
 }
 
-/// An allowance so large that it never ends: half the range of the integer that holds it.
+/// An allowance so large that it never ends: 2^127 of the smallest unit is more than any token has.
 #[must_use]
-pub fn is_unlimited(amount: U256, bits: usize) -> bool {
-    amount.bit_len() >= bits.min(256)
+pub fn is_unlimited(amount: U256) -> bool {
+    amount.bit_len() >= 128
 }
 
 fn one(call: &Call<'_>, tokens: &Tokens, function: &Function, values: &[DynSolValue]) -> Facts {
@@ -261,7 +261,7 @@ fn one(call: &Call<'_>, tokens: &Tokens, function: &Function, values: &[DynSolVa
         | "increaseAllowance(address,uint256)"
         | "increaseApproval(address,uint256)" => {
             let more = if function.name.starts_with("increase") { " more" } else { "" };
-            allow(&mut facts, tokens, to, v.address(0), v.uint(1), 256, more);
+            allow(&mut facts, tokens, to, v.address(0), v.uint(1), more);
         }
         "decreaseAllowance(address,uint256)" | "decreaseApproval(address,uint256)" => {
             facts.title = format!("Let {} take {} less", show(v.address(0)), amount_of(to, v.uint(1)));
@@ -269,11 +269,11 @@ fn one(call: &Call<'_>, tokens: &Tokens, function: &Function, values: &[DynSolVa
         }
         "permit(address,address,uint256,uint256,uint8,bytes32,bytes32)"
         | "permit(address,address,uint256,uint256,bytes)" => {
-            allow(&mut facts, tokens, to, v.address(1), v.uint(2), 256, "");
+            allow(&mut facts, tokens, to, v.address(1), v.uint(2), "");
         }
         "permit(address,address,uint256,uint256,bool,uint8,bytes32,bytes32)" => {
             let amount = if v.bool(4) { U256::MAX } else { U256::ZERO };
-            allow(&mut facts, tokens, to, v.address(1), amount, 256, "");
+            allow(&mut facts, tokens, to, v.address(1), amount, "");
         }
         "burnFrom(address,uint256)" => {
             facts.title = format!("Destroy {} of {}", amount_of(to, v.uint(1)), show(v.address(0)));
@@ -302,7 +302,7 @@ fn one(call: &Call<'_>, tokens: &Tokens, function: &Function, values: &[DynSolVa
             facts.warnings.push(format!("{} could from then on move ALL that you own of it.", show(v.address(0))));
         }
         "approve(address,address,uint160,uint48)" => {
-            allow(&mut facts, tokens, v.address(0), v.address(1), v.uint(2), 160, " through Permit2");
+            allow(&mut facts, tokens, v.address(0), v.address(1), v.uint(2), " through Permit2");
         }
         "transferFrom(address,address,uint160,address)" => {
             let (from, recipient, token) = (v.address(0), v.address(1), v.address(3));
@@ -319,7 +319,7 @@ fn one(call: &Call<'_>, tokens: &Tokens, function: &Function, values: &[DynSolVa
             let permit = v.tuple(1);
             let details = permit.tuple(0);
             let spender = permit.address(1);
-            allow(&mut facts, tokens, details.address(0), spender, details.uint(1), 160, " through Permit2");
+            allow(&mut facts, tokens, details.address(0), spender, details.uint(1), " through Permit2");
         }
         "permit(address,((address,uint160,uint48,uint48)[],address,uint256),bytes)" => {
             let permit = v.tuple(1);
@@ -357,13 +357,13 @@ fn one(call: &Call<'_>, tokens: &Tokens, function: &Function, values: &[DynSolVa
     facts
 }
 
-fn allow(facts: &mut Facts, tokens: &Tokens, token: Address, spender: Address, amount: U256, bits: usize, how: &str) {
+fn allow(facts: &mut Facts, tokens: &Tokens, token: Address, spender: Address, amount: U256, how: &str) {
     let (name, shown) = (token::name(tokens, token), spender.to_checksum(None));
     facts.recipients = vec![spender];
     facts.token_amount = Some((token, amount));
     if amount.is_zero() {
         facts.title = format!("Take back from {shown} the right to move {name}{how}");
-    } else if is_unlimited(amount, bits) {
+    } else if is_unlimited(amount) {
         facts.token_amount = Some((token, U256::MAX));
         facts.title = format!("Let {shown} take an UNLIMITED amount of {name}{how}");
         facts.warnings.push(format!(
@@ -371,7 +371,12 @@ fn allow(facts: &mut Facts, tokens: &Tokens, token: Address, spender: Address, a
              asking."
         ));
     } else {
-        let amount = token::amount(tokens, token, amount);
+        let number = match tokens.get(&token) {
+            Some(known) if known.decimals.is_some() => String::new(),
+            // ERC-721 has the same selector, with a number in the amount's place.
+            _ => format!(", or the one with the number {amount}"),
+        };
+        let amount = format!("{}{number}", token::amount(tokens, token, amount));
         facts.title = format!("Let {shown} take up to {amount}{how}");
         facts.warnings.push(format!("{shown} may then take up to {amount} without asking again."));
     }
