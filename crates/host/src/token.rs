@@ -90,8 +90,8 @@ pub(crate) async fn read_all(
 ) -> Result<Tokens, Layer1Error> {
     let mut tokens = Tokens::new();
     for address in addresses {
-        if !tokens.contains_key(&address) {
-            tokens.insert(address, read(network, address).await?);
+        if let std::collections::btree_map::Entry::Vacant(place) = tokens.entry(address) {
+            place.insert(read(network, address).await?);
         }
     }
     Ok(tokens)

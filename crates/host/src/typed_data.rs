@@ -275,7 +275,7 @@ fn is_plain_type(ty: &str) -> bool {
         let digits = ty.strip_prefix(prefix).filter(|digits| !digits.starts_with('0'));
         digits.and_then(|digits| digits.parse().ok()).is_some_and(fits)
     };
-    let integer = |bits: usize| bits % 8 == 0 && (8..=256).contains(&bits);
+    let integer = |bits: usize| bits.is_multiple_of(8) && (8..=256).contains(&bits);
     matches!(ty, "bool" | "address" | "string" | "bytes")
         || sized("uint", integer)
         || sized("int", integer)

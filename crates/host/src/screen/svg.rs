@@ -95,8 +95,7 @@ pub(super) fn sanitise(text: &str) -> Result<String, String> {
     let mut out = String::with_capacity(rest.len());
     let mut open: Vec<&str> = Vec::new();
     let mut elements = 0;
-    loop {
-        let Some(start) = rest.find('<') else { break };
+    while let Some(start) = rest.find('<') {
         // Only white space between elements: there is no text.
         if !rest[..start].trim().is_empty() {
             return Err("text in the SVG is refused".to_owned());
