@@ -9,7 +9,6 @@ use crate::approvals::CallIntent;
 use crate::error::HostError;
 use crate::messages::{ApprovalView, OpenTransactionView, ReplaceInput, Replacement, Row};
 use crate::networks::{Runtime, stage};
-use crate::policies::Settlement;
 use crate::text::{ether, row};
 use crate::{Actor, Host, Operation, now};
 use alloy::primitives::{B256, U256};
@@ -161,11 +160,6 @@ impl Host {
             one.hash != hash && same_effect(one) && !over
         });
         let mined = status.inclusion().is_some() && this_has;
-        if *status == TransactionStatus::Replaced
-            && let Some(this) = all.iter().find(|one| one.hash == hash)
-        {
-            self.settle_replaced(this, &all)?;
-        }
         for one in all.iter().filter(|one| same_effect(one)) {
             let own = one.hash == hash;
             if !(mined || own && !(*status == TransactionStatus::Replaced && other_may)) {
@@ -183,20 +177,6 @@ impl Host {
             }
         }
         Ok(())
-    }
-
-    /// What policies had reserved for a transaction that another request replaced or cancelled.
-    fn settle_replaced(&self, this: &Transaction, all: &[Transaction]) -> Result<(), HostError> {
-        let Some(approval) = this.approval_id else { return Ok(()) };
-        let winner = all.iter().find(|one| one.hash != this.hash && one.success.is_some());
-        let Some(winner) = winner.filter(|one| one.approval_id != this.approval_id) else { return Ok(()) };
-        if winner.purpose == CANCEL {
-            return self.settle(approval, Settlement::Nothing);
-        }
-        let price = winner.effective_gas_price.as_deref().and_then(|text| U256::from_str_radix(text, 10).ok());
-        let fee = U256::from(winner.gas_used.unwrap_or_default()).saturating_mul(price.unwrap_or_default());
-        let end = if winner.success == Some(true) { Settlement::Fee(fee) } else { Settlement::OnlyFee(fee) };
-        self.settle(approval, end)
     }
 
     fn waiting(&self, transaction: &str) -> Result<Waiting, HostError> {
