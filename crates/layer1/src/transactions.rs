@@ -380,10 +380,13 @@ impl Shared {
     }
 
     fn waiting(&self) -> Waiting {
+        let head = self.head();
         let open = locked(&self.book).open();
         let waits = open.iter().map(|one| match one.status {
             TransactionStatus::Stored => Waiting::ForEndpoint,
             TransactionStatus::Broadcast | TransactionStatus::Superseded => Waiting::ForBlock,
+            // The tracker has not seen its block: were it undone now, no new head would say so.
+            TransactionStatus::Included(inclusion) if inclusion.block_number > head => Waiting::ForBlock,
             _ => Waiting::Nothing,
         });
         waits.max().unwrap_or(Waiting::Nothing)
