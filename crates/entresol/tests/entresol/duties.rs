@@ -155,7 +155,7 @@ fn money_is_sent_signed_for_and_booked() {
     refuse(&["send", "1 ether", NOBODY, "--from", NOBODY], 1, &["no own account"]);
     refuse(&["send", "1 ether", NOBODY, "--network", "elsewhere"], 1, &["elsewhere"]);
     refuse(&["send", "1", NOBODY, "--token", NOBODY], 1, &["token", "no contract"]);
-    refuse(&["sign", "message"], 2, &["--file"]);
+    refuse(&["sign", "message"], 2, &["<TEXT>"]);
     refuse(&["sign", "typed", "no/such/file"], 1, &["no/such/file"]);
     refuse(&["transactions", "speed-up", "0x12"], 1, &["transaction hash"]);
     refuse(&["transactions", "cancel", &format!("0x{}", "11".repeat(32))], 1, &["has sent no transaction"]);
@@ -179,7 +179,7 @@ fn money_is_sent_signed_for_and_booked() {
     });
     let file = wallet.secret("typed.json", &typed.to_string());
     let file = file.to_str().expect("text");
-    refuse(&["sign", "typed", file, "--network", "devnet"], 1, &["chain"]);
+    refuse(&["sign", "typed", file, "--network", "devnet"], 5, &["for chain 1"]);
     wallet.tell(&["sign", "typed", file]).says(&["Mail", "hello", "entresol approvals approve"]);
     let id = wallet.run(&["approvals"]).json()[0]["id"].to_string();
     wallet.run(&["approvals", "reject", &id, "--yes"]).json();
