@@ -24,4 +24,4 @@ pub use error::ApiError;
 pub use protocol::{MAX_LINE, RpcError, codes};
 pub use server::{MAX_CONNECTIONS, bind, serve, socket_path};
 pub use session::{SESSION_LENGTH, SessionKey};
-pub use table::{Control, METHODS, Method, Proof, WebLink};
+pub use table::{Answer, Control, METHODS, Method, Proof, WebLink};

@@ -55,7 +55,7 @@ pub(crate) async fn activity(context: &Context, args: Activity) -> anyhow::Resul
     };
     let mut daemon = context.daemon().await?;
     let mut rows: Vec<ActivityView> = daemon.get("activity", filter.clone()).await?;
-    while all && rows.len() % usize::try_from(PAGE).unwrap_or(usize::MAX) == 0 && !rows.is_empty() {
+    while all && rows.len().is_multiple_of(usize::try_from(PAGE).unwrap_or(usize::MAX)) && !rows.is_empty() {
         filter.before = rows.last().and_then(|row| u64::try_from(row.id).ok());
         let more: Vec<ActivityView> = daemon.get("activity", filter.clone()).await?;
         if more.is_empty() {

@@ -204,6 +204,10 @@ fn dry_run(result: &DryRunView, since: u64) -> String {
         result.rows.len(),
         ether(&result.total)
     );
+    let rejected = result.rows.iter().filter(|row| row.passes && row.decided == "rejected").count();
+    if rejected > 0 {
+        text.push_str(&format!("! Of those that would have passed you rejected {rejected} back then.\n"));
+    }
     let rows = result.rows.iter().map(|row| {
         let verdict = match (&row.reason, row.passes) {
             (_, true) => "passes".to_owned(),
@@ -227,7 +231,7 @@ fn dry_run(result: &DryRunView, since: u64) -> String {
 fn period(window_ms: u64) -> String {
     match window_ms / DAY_MS {
         1 => "24 hours".to_owned(),
-        days if days > 0 && window_ms % DAY_MS == 0 => format!("{days} days"),
+        days if days > 0 && window_ms.is_multiple_of(DAY_MS) => format!("{days} days"),
         _ => format!("{} s", window_ms / 1000),
     }
 }

@@ -1,4 +1,5 @@
 use clap::Parser;
+use entresol_host::messages::DryRunRow;
 
 use super::*;
 use crate::cli::{Cli, Command};
@@ -99,4 +100,28 @@ fn limits_that_make_no_sense_are_named() {
     check(&["--per-call", "1", "--per-day", "1", "--token", "0x12", "5"], "3");
     let token = "0x00000000000000000000000000000000000000aa";
     check(&["--per-call", "1", "--per-day", "1", "--token", token, "1.5", "2"], "smallest unit");
+}
+
+#[test]
+fn a_dry_run_tells_what_you_rejected() {
+    let row = |amount: &str, decided: &str, passes: bool| DryRunRow {
+        at: 0,
+        action: "pay".into(),
+        kind: "call".into(),
+        amount: amount.into(),
+        decided: decided.into(),
+        passes,
+        reason: (!passes).then(|| "more than the policy's limit for one request".to_owned()),
+    };
+    let rows = vec![row("10", "done", true), row("20", "rejected", true), row("30", "rejected", false)];
+    let text = dry_run(&DryRunView { passed: 2, total: "120000000000000000".into(), rows }, 0);
+    expect_test(
+        &text,
+        &[
+            "2 of 3 requests without asking you, 0.12 ETH in all",
+            "you rejected 1 back then",
+            "asks you: more than the policy's limit for one request",
+            "Nothing was changed",
+        ],
+    );
 }
