@@ -424,6 +424,11 @@ impl TransactionLog for Log {
         let rows = self.store().open_transactions(chain_id)?;
         rows.into_iter().map(open_transaction).collect()
     }
+
+    fn settled(&self, chain_id: u64, most: usize) -> Result<Vec<StoredTransaction>, TransactionLogError> {
+        let rows = self.store().settled_transactions(chain_id, u32::try_from(most).unwrap_or(u32::MAX))?;
+        rows.into_iter().map(open_transaction).collect()
+    }
 }
 
 fn stored_row(new: &StoredTransaction, at: u64) -> entresol_store::Transaction {
@@ -449,18 +454,25 @@ fn stored_row(new: &StoredTransaction, at: u64) -> entresol_store::Transaction {
 }
 
 fn open_transaction(row: entresol_store::Transaction) -> Result<StoredTransaction, TransactionLogError> {
-    let status = match (row.state, row.block_number, &row.block_hash) {
-        (TransactionState::Included, Some(block_number), Some(hash)) => {
-            TransactionStatus::Included(entresol_layer1::Inclusion {
-                block_number,
-                block_hash: hash.parse::<B256>()?,
-                gas_used: row.gas_used.unwrap_or_default(),
-                effective_gas_price: row.effective_gas_price.and_then(|text| text.parse().ok()).unwrap_or_default(),
-                success: row.success.unwrap_or_default(),
-            })
+    let inclusion = match (row.block_number, &row.block_hash) {
+        (Some(block_number), Some(hash)) => Some(entresol_layer1::Inclusion {
+            block_number,
+            block_hash: hash.parse::<B256>()?,
+            gas_used: row.gas_used.unwrap_or_default(),
+            effective_gas_price: row.effective_gas_price.and_then(|text| text.parse().ok()).unwrap_or_default(),
+            success: row.success.unwrap_or_default(),
+        }),
+        _ => None,
+    };
+    let status = match (row.state, inclusion) {
+        (TransactionState::Included, Some(inclusion)) => TransactionStatus::Included(inclusion),
+        // One that reverted is stored as failed, with its block.
+        (TransactionState::Confirmed | TransactionState::Failed, Some(inclusion)) => {
+            TransactionStatus::Confirmed(inclusion)
         }
-        (TransactionState::Stored, ..) => TransactionStatus::Stored,
-        (TransactionState::Superseded, ..) => TransactionStatus::Superseded,
+        (TransactionState::Replaced, _) => TransactionStatus::Replaced,
+        (TransactionState::Stored, _) => TransactionStatus::Stored,
+        (TransactionState::Superseded, _) => TransactionStatus::Superseded,
         _ => TransactionStatus::Broadcast,
     };
     Ok(StoredTransaction {

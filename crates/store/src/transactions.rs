@@ -354,6 +354,21 @@ impl Store {
         Ok(statement.query_row((chain_id, from), |row| row.get(0))?)
     }
 
+    /// The newest transactions of a chain that came to an end in a block, or were replaced: a reorganisation may have
+    /// taken that back while nobody looked.
+    ///
+    /// # Errors
+    /// Any error of the database.
+    pub fn settled_transactions(&self, chain_id: u64, limit: u32) -> Result<Vec<Transaction>, StoreError> {
+        let connection = self.connection();
+        let mut statement = connection.prepare_cached(
+            "SELECT * FROM transactions
+             WHERE chain_id = ?1 AND (state IN ('confirmed', 'replaced') OR state = 'failed' AND block_hash IS NOT NULL)
+             ORDER BY created_at DESC, nonce DESC LIMIT ?2",
+        )?;
+        Ok(statement.query_map((chain_id, limit), read)?.collect::<Result<_, _>>()?)
+    }
+
     /// The newest transactions, of one solution or of all.
     ///
     /// # Errors

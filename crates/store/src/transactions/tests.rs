@@ -119,6 +119,11 @@ fn only_open_transactions_are_resumed_and_count_for_the_nonce() {
     assert_eq!(fixture.highest_open_nonce(1, FROM).expect("read"), None);
     assert_eq!(fixture.open_transactions(1).expect("read"), []);
     assert_eq!(fixture.transactions(None, 4).expect("read").len(), 4);
+    let settled: Vec<_> =
+        fixture.settled_transactions(31337, 9).expect("read").into_iter().map(|tx| tx.state).collect();
+    assert_eq!(settled, [TransactionState::Replaced, TransactionState::Confirmed], "one that failed has no block here");
+    assert_eq!(fixture.settled_transactions(31337, 1).expect("read").len(), 1);
+    assert_eq!(fixture.settled_transactions(1, 9).expect("read"), []);
     assert_eq!(fixture.transactions(Some(1), 4).expect("read"), []);
 }
 
