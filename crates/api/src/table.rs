@@ -41,7 +41,7 @@ pub enum Proof {
 
 /// What a handler gives.
 #[doc(hidden)]
-pub(crate) type Answer = Pin<Box<dyn Future<Output = Result<Json, RpcError>> + Send>>;
+pub type Answer = Pin<Box<dyn Future<Output = Result<Json, RpcError>> + Send>>;
 
 /// One method of the control socket.
 #[derive(Debug)]

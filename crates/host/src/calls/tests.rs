@@ -71,7 +71,7 @@ fn row_26_a_solution_never_meets_itself_along_a_chain_of_calls() {
     let cause = |key: String| Cause { caller: String::new(), key, action: "a".into(), call_id: None, read_only: false };
     let site = cause("site:p:https://shop.example".into());
     refuse_cycle(&solution(1), 2, &[]).expect("another one");
-    refuse_cycle(&solution(1), 2, &[site.clone()]).expect("another one");
+    refuse_cycle(&solution(1), 2, std::slice::from_ref(&site)).expect("another one");
     assert!(refuse_cycle(&solution(1), 1, &[]).is_err());
     assert!(refuse_cycle(&solution(2), 1, &[site.clone(), cause(solution(1).key())]).is_err());
     assert!(refuse_cycle(&solution(3), 1, &[cause(solution(1).key()), cause(solution(2).key())]).is_err());

@@ -268,7 +268,7 @@ impl World {
 
     /// The sums are the model's, and never above a limit.
     fn compare(&self) -> Result<(), TestCaseError> {
-        for policy in 0..2 {
+        for (policy, (_, per_window, _, coin_window)) in LIMITS.into_iter().enumerate() {
             let since = self.at.saturating_sub(WINDOW);
             let window = |token: Option<&str>| self.store().policy_window(self.policies[policy], token, since);
             let ether = window(None).expect("read");
@@ -277,7 +277,6 @@ impl World {
             let (model_ether, model_coins, fees, count) = self.model.sums(policy, self.at);
             let expect = (model_ether.to_string(), model_coins.to_string(), fees.to_string(), count);
             prop_assert_eq!(found, expect, "policy {}", policy);
-            let (_, per_window, _, coin_window) = LIMITS[policy];
             let (model_ether, model_coins, fees, _) = self.model.sums_of(policy, self.at, false);
             prop_assert!(model_ether + fees <= per_window && model_coins <= coin_window);
         }

@@ -146,7 +146,6 @@ async fn row_26_a_plugin_calls_another_only_for_those_behind_it_and_never_in_a_c
     wallet.reject(&deposit).await;
     says(answer(call).await, code::REJECTED, "");
     // first → second → first is a circle: as the second's request would arrive.
-    let host = wallet.host().clone();
     let behind = Cause {
         caller: "the plugin of probe".into(),
         key: Caller::Solution { id: first }.key(),
