@@ -86,6 +86,10 @@ impl Host {
         }
         locked(&self.inner.calls).insert((caller.clone(), id.clone()));
         let result = self.journaled(intent, call).await;
+        if result.is_err() && self.inner.cancel.is_cancelled() {
+            // The wallet is ending: what the script had done by then nobody knows, and the next start says so.
+            return result;
+        }
         let kept = match &result {
             Ok(value) => json!({ "ok": value }),
             Err(error) => json!({ "error": error.to_json() }),
@@ -272,6 +276,8 @@ impl Host {
                 };
                 let kept = match self.journaled(intent, call).await {
                     Ok(value) => json!({ "ok": value }),
+                    // The wallet is ending: what the script had done by then nobody knows, and the next start says so.
+                    Err(_) if self.inner.cancel.is_cancelled() => return Ok(()),
                     Err(error) => json!({ "error": error.to_json() }),
                 };
                 self.store().finish_call(&caller, &call_id, &kept, now())?;
