@@ -39,9 +39,7 @@ pub enum Proof {
     Passphrase,
 }
 
-/// What a handler gives.
-#[doc(hidden)]
-pub type Answer = Pin<Box<dyn Future<Output = Result<Json, RpcError>> + Send>>;
+type Answer = Pin<Box<dyn Future<Output = Result<Json, RpcError>> + Send>>;
 
 /// One method of the control socket.
 #[derive(Debug)]
