@@ -39,7 +39,9 @@ pub enum Proof {
     Passphrase,
 }
 
-type Answer = Pin<Box<dyn Future<Output = Result<Json, RpcError>> + Send>>;
+/// What a handler gives.
+#[doc(hidden)]
+pub type Answer = Pin<Box<dyn Future<Output = Result<Json, RpcError>> + Send>>;
 
 /// One method of the control socket.
 #[derive(Debug)]

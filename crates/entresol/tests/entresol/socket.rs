@@ -41,48 +41,14 @@ impl Peer {
     }
 }
 
-/// Parameters with which a method would run, were it allowed. A new method that decides fails the test below until it
-/// stands here: without parameters that fit, it is refused for another reason than the one that is looked for.
-fn plausible(method: &str) -> Json {
-    match method {
-        "session_open" | "unlock" => json!({ "passphrase": "a wrong one" }),
-        "network_add" => json!({ "name": "x", "rpcUrls": ["http://127.0.0.1:1"] }),
-        "solution_add" => json!({ "network": "x", "script": "folder:/nowhere" }),
-        "solution" | "solution_remove" | "solution_restart" | "grants" | "grants_refused" | "state" | "deposit" => {
-            json!({ "solution": "none" })
-        }
-        "account_import" => json!({ "privateKey": format!("0x{}", "11".repeat(32)), "passphrase": "a wrong one" }),
-        "account_export" => json!({ "account": 0, "passphrase": "a wrong one" }),
-        "passphrase_change" => json!({ "passphrase": "a wrong one", "newPassphrase": "another one" }),
-        "backup" => json!({ "file": "/nonexistent/backup", "passphrase": "a wrong one" }),
-        "settings_set" => json!({ "autoLockSeconds": 60, "layer2WhileLocked": true }),
-        "send" => json!({ "network": "none", "to": "0x00", "amount": "1" }),
-        "sign" => json!({ "text": "hello" }),
-        "fees" => json!({ "network": "none" }),
-        "transaction_speed_up" | "transaction_cancel" => json!({ "transaction": "0x00" }),
-        "gateway" | "exit" => json!({ "solution": "none" }),
-        "fund" => json!({ "solution": "none", "account": 0, "value": "1" }),
-        "screen_answer" => json!({ "id": 1, "answer": { "button": "ok" } }),
-        "screen_event" => json!({ "id": 1, "field": "x", "value": "1" }),
-        "screen_close" | "notice_read" => json!({ "id": 1 }),
-        "withdraw" => json!({ "solution": "none", "function": "claim" }),
-        "call" => json!({ "solution": "none", "action": "pay" }),
-        "approval" => json!({ "id": 1 }),
-        "approval_decide" => json!({ "id": 1, "approve": true, "digest": "0x00" }),
-        "approval_wait" => json!({ "id": 1, "timeoutMs": 1 }),
-        "changes_wait" => json!({ "after": 0, "timeoutMs": 1 }),
-        "grant_revoke" | "grant_add" => json!({ "solution": "none", "permission": "keys" }),
-        "caller_grant" => json!({ "caller": "app:x", "solution": "none", "actions": ["pay"] }),
-        "caller_revoke" | "policy_revoke" | "policy_resume" => json!({ "id": 1 }),
-        "policy_add" => policy(),
-        "policy_dry_run" => json!({ "policy": policy(), "since": 0 }),
-        _ => json!({}),
-    }
-}
+/// Parameters with which each method would run, were it allowed; none for the others. A new method that decides fails
+/// the test below until it stands there: without parameters that fit, it is refused for another reason than the one that
+/// is looked for.
+const SAMPLES: &str = include_str!("../../../../tests/control_samples.json");
 
-fn policy() -> Json {
-    let rule = json!({ "actions": ["pay"], "perCall": "1", "perWindow": "1", "windowMs": 1000 });
-    json!({ "caller": "app:x", "solution": "none", "rule": rule })
+fn plausible(method: &str) -> Json {
+    let samples: Json = serde_json::from_str(SAMPLES).expect("JSON");
+    samples.get(method).cloned().unwrap_or_else(|| json!({}))
 }
 
 /// Calls a method until it is heard: after a few wrong passphrases the next attempt has to wait.
