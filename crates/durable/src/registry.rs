@@ -116,7 +116,6 @@ pub const REGISTRY: &[WritePoint] = &[
     point("store.caller_grant.revoke", Process::Daemon, "that a caller may ask no more"),
     point("store.policy.put", Process::Daemon, "what a caller may do without asking"),
     point("store.policy.state", Process::Daemon, "a policy paused, active again or revoked"),
-    point("store.reservation.reserve", Process::Daemon, "what a policy lets pass, before its effect"),
     point("store.reservation.settle", Process::Daemon, "that the effect of a reservation happened"),
     point("store.reservation.release", Process::Daemon, "that the effect of a reservation did not happen"),
     point("store.job.put", Process::Daemon, "a wake-up that a plugin asked for"),

@@ -8,7 +8,7 @@ use crate::{ApprovalState, SolutionId};
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The key does not fit the file, or the file is damaged or no database.
-    #[error("{path} cannot be opened with this key: it belongs to another keystore, or the file is damaged; put the database and the keystore of the same wallet together", path = path.display())]
+    #[error("{path} cannot be opened with this key: it belongs to another keystore, or the file is damaged; put the database and the keystore of the same wallet together, or restore a backup with `entresol restore`", path = path.display())]
     WrongKey {
         /// The database.
         path: PathBuf,

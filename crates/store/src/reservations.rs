@@ -198,6 +198,9 @@ pub(crate) fn reserve(
 }
 
 impl Store {
+    /// For tests: the wallet reserves with the request it is for, by
+    /// [`create_decided_approval`](Self::create_decided_approval), which does this in its own transaction.
+    ///
     /// Reserves under every policy named, or under none, in one transaction: the policies must be active, and `check`
     /// sees what they have let pass and may refuse. No two reservations can both be the last that fits.
     ///
@@ -209,6 +212,7 @@ impl Store {
     /// [`PolicyInactive`](StoreError::PolicyInactive), [`NotFound`](StoreError::NotFound),
     /// [`ReservationReleased`](StoreError::ReservationReleased) when the subject was given up before,
     /// [`BadAmount`](StoreError::BadAmount). Nothing is reserved then.
+    #[doc(hidden)]
     pub fn reserve(
         &self,
         new: &[NewReservation],
@@ -219,7 +223,7 @@ impl Store {
         let tx = begin(&mut connection)?;
         let (ids, written) = reserve(&tx, new, check, now)?;
         if written {
-            write_point!("store.reservation.reserve", tx.commit())?;
+            write_point!("store.approval.pass", tx.commit())?;
         }
         Ok(ids)
     }

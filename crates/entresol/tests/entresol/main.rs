@@ -3,10 +3,13 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests write files of their own")]
 
+mod canary;
 mod cli;
 mod consent;
 mod crash;
+mod day;
 mod demo;
+mod disk;
 mod duties;
 mod processes;
 mod socket;
