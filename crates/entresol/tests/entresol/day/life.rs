@@ -117,7 +117,7 @@ impl Day {
     }
 
     pub(crate) fn log(&self) -> String {
-        std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+        String::from_utf8_lossy(&std::fs::read(self.dir.path().join("log")).unwrap_or_default()).into_owned()
     }
 
     pub(crate) fn pid(&self) -> u32 {
