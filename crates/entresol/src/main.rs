@@ -44,6 +44,9 @@ mod exit {
     pub(crate) const UNAUTHORISED: u8 = 5;
 }
 
+/// Longest wait for threads at the end of a server: a plugin's turn takes five seconds at most.
+const LAST_TURN: std::time::Duration = std::time::Duration::from_secs(6);
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let json = cli.global.json;
@@ -61,14 +64,21 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let context = Context::new(&cli.global)?;
     // A parent's death signal follows the thread that started the child, so whatever starts processes runs on the
     // main thread: only the two servers get worker threads, and they start none.
-    let mut runtime = match cli.command {
-        Command::Daemon(_) | Command::Node(_) => tokio::runtime::Builder::new_multi_thread(),
-        _ => tokio::runtime::Builder::new_current_thread(),
+    let serves = matches!(cli.command, Command::Daemon(_) | Command::Node(_));
+    let mut runtime = match serves {
+        true => tokio::runtime::Builder::new_multi_thread(),
+        false => tokio::runtime::Builder::new_current_thread(),
     };
     let runtime = runtime.enable_all().build()?;
     let outcome = runtime.block_on(dispatch(cli.command, context));
-    // A prompt or a plugin's turn on a blocking thread must not keep the program from ending.
-    runtime.shutdown_background();
+    if serves {
+        // At the end of the process the cryptography library cleans up behind itself; a thread that still encrypts a
+        // page of the database then would crash.
+        runtime.shutdown_timeout(LAST_TURN);
+    } else {
+        // A prompt on a blocking thread must not keep the program from ending.
+        runtime.shutdown_background();
+    }
     outcome
 }
 

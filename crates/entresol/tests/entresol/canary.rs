@@ -62,7 +62,7 @@ fn spellings(name: &str, secret: &[u8], into: &mut Vec<Needle>) {
             let text = base64(&[vec![0; shift], secret.to_vec()].concat(), alphabet);
             // Only the digits that depend on nothing but the secret.
             let (from, to) = ((8 * shift).div_ceil(6), 8 * (shift + secret.len()) / 6);
-            add(&format!("base64 {shift}"), text[from..to].as_bytes().to_vec());
+            add(&format!("base64 {shift}"), text.as_bytes()[from..to].to_vec());
         }
     }
 }

@@ -138,7 +138,9 @@ fn on_a_small_disk(mount: &Path) {
     assert!(written <= 1, "{written} of the refused writes were made");
     go_on(&mut day, after).expect("the rest of the day");
     go_on(&mut day, &[("comparison", model::compare)]).expect("compared");
-    println!(
+    // For the process that started this one.
+    let _ = writeln!(
+        std::io::stdout(),
         "\nfull disk: {} writes acknowledged and there, {} refused in clear words, the day came to its end",
         acknowledged.len(),
         told.len()
