@@ -127,6 +127,10 @@ fn no_public_type_prints_a_secret() {
 
     for (name, texts) in &printed {
         for (text, needle) in texts.iter().flat_map(|text| needles.iter().map(move |needle| (text, needle))) {
+            // A keystore prints random hexadecimal, in which a few digits stand by chance.
+            if *name == "Keystore" && needle.len() < 8 {
+                continue;
+            }
             assert!(!text.contains(needle), "{name} prints {needle}: {text}");
         }
     }
