@@ -36,8 +36,14 @@ pub(crate) const LOG: &str = "ENTRESOL_LOG";
 pub(crate) fn start_logging() {
     let filter = EnvFilter::try_from_env(LOG).unwrap_or_else(|_| EnvFilter::new("info"));
     let colours = std::io::stderr().is_terminal();
-    let _ =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).try_init();
+    // A log that cannot be written (a full disk) is lost; by default the writer complains on standard error, and panics
+    // when that is full too.
+    let _ = tracing_subscriber::fmt()
+        .log_internal_errors(false)
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(colours)
+        .try_init();
 }
 
 pub(crate) async fn run(context: &Context, args: &cli::Daemon) -> anyhow::Result<()> {
