@@ -304,7 +304,10 @@ impl Host {
             Ok(_) => json!({ "ok": true }),
             Err(error) => json!({ "error": error.message, "code": error.code }),
         };
-        self.store().journal_outcome(id, &outcome, now())?;
+        // What happened has happened: a full disk must not turn it into "nothing was changed". The intent stays open.
+        if let Err(error) = self.store().journal_outcome(id, &outcome, now()) {
+            tracing::error!(journal = id, error = %error::chain(&error), "the outcome of an action was not written");
+        }
         result
     }
 }
