@@ -12,13 +12,14 @@ use crate::policies::{locked_error, reservations, still_fits};
 use crate::policy::Ask;
 use crate::solutions::install_plan;
 use crate::{Actor, Host, LONGEST_WAIT, Operation, locked, now};
+use alloy::primitives::U256;
+use entresol_layer1::CallRequest;
 use entresol_store::{Approval, ApprovalFilter, ApprovalState, NewApproval, StoreError};
 use entresol_vault::Intent;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use std::time::Duration;
 
-#[allow(unused_imports, reason = "ordinary duties make calls of their own")]
 pub(crate) use crate::wallet::{CallIntent, Signer};
 
 /// How long a request waits for the user.
@@ -64,6 +65,45 @@ pub(crate) struct Proposal {
     pub(crate) ask: Option<Ask>,
     /// A rule of the wallet's own by which the request passes without asking (`role defend`).
     pub(crate) passes: Option<&'static str>,
+}
+
+impl Proposal {
+    /// A request of nobody's cause, for no solution, that no policy lets pass.
+    pub(crate) fn new(
+        kind: &'static str,
+        requester: Requester,
+        digest: String,
+        intent: &impl Serialize,
+        sentence: String,
+    ) -> Result<Self, HostError> {
+        Ok(Self {
+            kind,
+            requester,
+            request_key: None,
+            solution: None,
+            causes: Vec::new(),
+            intent: serde_json::to_value(intent).map_err(|e| HostError::internal(e.to_string()))?,
+            digest,
+            sentence,
+            rows: Vec::new(),
+            warnings: Vec::new(),
+            says: Vec::new(),
+            ask: None,
+            passes: None,
+        })
+    }
+}
+
+/// The intent of a layer-1 transaction whose fees may reach the ceiling.
+pub(crate) fn transaction(chain_id: u64, call: &CallRequest, ceiling: U256) -> Intent {
+    Intent::Transaction {
+        chain_id,
+        from: call.from,
+        to: call.to,
+        value: call.value,
+        input: call.input.clone(),
+        max_total_fee: ceiling,
+    }
 }
 
 /// What was shown, as it is kept.

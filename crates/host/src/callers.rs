@@ -142,19 +142,16 @@ impl Host {
         let rows = self.caller_rows(&plan)?;
         let name = self.solution_name(plan.solution)?;
         let view = self.submit(Proposal {
-            kind: "caller",
-            requester: Requester::of(&Actor::Caller(caller.clone())),
-            request_key: None,
             solution: Some(plan.solution),
-            causes: Vec::new(),
-            digest: plan.digest()?,
-            intent: serde_json::to_value(&plan).map_err(|e| HostError::internal(e.to_string()))?,
-            sentence: format!("Let {caller} ask for actions of {name} and see the state named here?"),
             rows,
-            says: Vec::new(),
             warnings: vec!["Each action asks you again, unless you make a policy for this caller.".to_owned()],
-            ask: None,
-            passes: None,
+            ..Proposal::new(
+                "caller",
+                Requester::of(&Actor::Caller(caller.clone())),
+                plan.digest()?,
+                &plan,
+                format!("Let {caller} ask for actions of {name} and see the state named here?"),
+            )?
         });
         Ok(view.await?.id)
     }

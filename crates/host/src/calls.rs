@@ -201,20 +201,16 @@ impl Host {
         if !action.params.iter().any(|param| param.role.as_deref() == Some("amount")) {
             warnings.push("The plugin does not say what this costs: read its rows, and ask it if in doubt.".to_owned());
         }
+        let question = sentence(&words, &running.name, &action, &ask);
         let view = self.submit(Proposal {
-            kind: "call",
-            requester: Requester::of(&actor),
             request_key,
             solution: Some(solution.id),
             causes,
-            digest: digest.clone(),
-            intent: serde_json::to_value(&plan).map_err(|e| HostError::internal(e.to_string()))?,
-            sentence: sentence(&words, &running.name, &action, &ask),
             rows,
             warnings,
             says,
             ask: Some(ask),
-            passes: None,
+            ..Proposal::new("call", Requester::of(&actor), digest.clone(), &plan, question)?
         });
         let view = view.await?;
         // Two calls with one id came at the same time: the request is the first one's.

@@ -10,7 +10,7 @@ mod sign;
 pub(crate) use replace::CANCEL;
 pub(crate) use sign::message_rows;
 
-use crate::approvals::{CallIntent, GAS_MARGIN_PERCENT, Proposal, Requester, Signer};
+use crate::approvals::{CallIntent, GAS_MARGIN_PERCENT, Proposal, Requester, Signer, transaction};
 use crate::decode::{self, erc7730::Descriptors};
 use crate::error::{HostError, code};
 use crate::gateway::parse_address;
@@ -153,7 +153,7 @@ impl Host {
         rows.push(price.row());
         let intent = OwnIntent {
             call: CallIntent {
-                intent: intent_of(network.chain_id(), &call, price.ceiling),
+                intent: transaction(network.chain_id(), &call, price.ceiling),
                 network: input.network,
                 signer: Signer::Owner { index: input.from },
                 role: "send".to_owned(),
@@ -278,19 +278,11 @@ impl Host {
         warnings: Vec<String>,
     ) -> Result<ApprovalView, HostError> {
         self.submit(Proposal {
-            kind,
-            requester: Requester::of(actor),
             request_key,
             solution,
-            causes: Vec::new(),
-            digest: intent.call.digest().to_string(),
-            intent: serde_json::to_value(intent).map_err(|e| HostError::internal(e.to_string()))?,
-            sentence,
             rows,
             warnings,
-            says: Vec::new(),
-            ask: None,
-            passes: None,
+            ..Proposal::new(kind, Requester::of(actor), intent.call.digest().to_string(), intent, sentence)?
         })
         .await
     }
@@ -400,17 +392,6 @@ fn at_speed(mut tx: TxEip1559, fees: &Fees, ceiling: U256) -> TxEip1559 {
         tx.max_priority_fee_per_gas = fees.max_priority_fee_per_gas;
     }
     tx
-}
-
-fn intent_of(chain_id: u64, call: &CallRequest, ceiling: U256) -> Intent {
-    Intent::Transaction {
-        chain_id,
-        from: call.from,
-        to: call.to,
-        value: call.value,
-        input: call.input.clone(),
-        max_total_fee: ceiling,
-    }
 }
 
 /// Who got something by an own sending; nobody for one of nothing.

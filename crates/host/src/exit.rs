@@ -103,19 +103,17 @@ impl Host {
             before: None,
         };
         self.submit(Proposal {
-            kind: "exit",
-            requester: Requester::of(actor),
             request_key: input.request_key,
             solution: Some(solution.id),
-            causes: Vec::new(),
-            digest: stored.digest().to_string(),
-            intent: serde_json::to_value(&stored).map_err(|e| HostError::internal(e.to_string()))?,
-            sentence: format!("Leave {name} with everything that its layer-2 account {} owns?", input.account),
             rows,
             warnings,
-            says: Vec::new(),
-            ask: None,
-            passes: None,
+            ..Proposal::new(
+                "exit",
+                Requester::of(actor),
+                stored.digest().to_string(),
+                &stored,
+                format!("Leave {name} with everything that its layer-2 account {} owns?", input.account),
+            )?
         })
         .await
     }

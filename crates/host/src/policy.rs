@@ -15,24 +15,6 @@ pub const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 /// Most entries of any list in a rule.
 const MAX_ENTRIES: usize = 64;
 
-/// Selectors whose call moves tokens or gives somebody power over them: they pass no policy without a limit for that
-/// very token.
-pub const TOKEN_SELECTORS: [[u8; 4]; 13] = [
-    [0xa9, 0x05, 0x9c, 0xbb], // transfer(address,uint256)
-    [0x23, 0xb8, 0x72, 0xdd], // transferFrom(address,address,uint256)
-    [0x09, 0x5e, 0xa7, 0xb3], // approve(address,uint256)
-    [0x39, 0x50, 0x93, 0x51], // increaseAllowance(address,uint256)
-    [0xa2, 0x2c, 0xb4, 0x65], // setApprovalForAll(address,bool)
-    [0xd5, 0x05, 0xac, 0xcf], // permit(address,address,uint256,uint256,uint8,bytes32,bytes32)
-    [0x8f, 0xcb, 0xaf, 0x0c], // permit(address,address,uint256,uint256,bool,uint8,bytes32,bytes32), as DAI has it
-    [0x42, 0x84, 0x2e, 0x0e], // safeTransferFrom(address,address,uint256)
-    [0xb8, 0x8d, 0x4f, 0xde], // safeTransferFrom(address,address,uint256,bytes)
-    [0xf2, 0x42, 0x43, 0x2a], // safeTransferFrom(address,address,uint256,uint256,bytes)
-    [0x2e, 0xb2, 0xc2, 0xd6], // safeBatchTransferFrom(address,address,uint256[],uint256[],bytes)
-    [0x87, 0x51, 0x7c, 0x45], // approve(address,address,uint160,uint48) of Permit2
-    [0x36, 0xc7, 0x85, 0x16], // transferFrom(address,address,uint160,address) of Permit2
-];
-
 /// Wei as a decimal string in JSON.
 mod wei {
     use alloy::primitives::U256;
@@ -221,7 +203,7 @@ impl Rule {
                 if !self.contracts.contains(signature) {
                     return Err(format!("the layer-1 function {signature} is not in the policy"));
                 }
-                if TOKEN_SELECTORS.contains(selector) || crate::decode::moves_tokens(*selector) {
+                if crate::decode::moves_tokens(*selector) {
                     // A limit for another token says nothing of this one, not even where nothing of that one moves.
                     if ask.token.is_none_or(|moved| moved.token != *address) {
                         return Err(format!("{signature} moves tokens and the policy has no limit for them"));

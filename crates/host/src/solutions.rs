@@ -155,19 +155,10 @@ impl Host {
             warnings.extend(found.warnings());
         }
         self.submit(Proposal {
-            kind: "install",
-            requester: Requester::of(actor),
             request_key: input.request_key,
-            solution: None,
-            causes: Vec::new(),
-            digest: plan.digest()?,
-            intent: serde_json::to_value(&plan).map_err(|e| HostError::internal(e.to_string()))?,
-            sentence,
             rows,
             warnings,
-            says: Vec::new(),
-            ask: None,
-            passes: None,
+            ..Proposal::new("install", Requester::of(actor), plan.digest()?, &plan, sentence)?
         })
         .await
     }

@@ -190,7 +190,8 @@ fn a_small_file_system_is_a_full_disk() {
 
 /// What a killed process acknowledged; it leaves its files in `directory`, and all of it in the log.
 fn killed(test: &str, directory: &Path) -> Vec<String> {
-    let mut running = child(test, directory).stdout(Stdio::piped()).spawn().expect("a child process");
+    let mut running =
+        child(test, directory).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a child process");
     let lines = BufReader::new(running.stdout.take().expect("its output")).lines().map_while(Result::ok);
     let mut acknowledged = Vec::new();
     for line in lines {
@@ -213,7 +214,8 @@ fn be_killed(directory: &Path) {
         tell(&format!("done {key}"));
     }
     tell("enough");
-    std::thread::sleep(std::time::Duration::from_secs(60));
+    // Until it is killed, or the test has ended without.
+    let _ = std::io::stdin().read_line(&mut String::new());
 }
 
 /// A copy of the files of `from`, to be damaged.

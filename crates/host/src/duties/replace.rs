@@ -4,8 +4,9 @@
 //! own hand speeds up at once; above it the higher fee is a request of its own. Cancelling is another transaction
 //! (nothing, to oneself) and therefore always a request of its own.
 
-use super::{OwnIntent, intent_of};
+use super::OwnIntent;
 use crate::approvals::CallIntent;
+use crate::approvals::transaction;
 use crate::error::HostError;
 use crate::messages::{ApprovalView, OpenTransactionView, ReplaceInput, Replacement, Row};
 use crate::networks::{Runtime, stage};
@@ -129,7 +130,7 @@ impl Host {
         rows.push(row("Fee", format!("at most {}", ether(ceiling))));
         let intent = OwnIntent {
             call: CallIntent {
-                intent: intent_of(tx.chain_id, &request, ceiling),
+                intent: transaction(tx.chain_id, &request, ceiling),
                 role: CANCEL.to_owned(),
                 function: String::new(),
                 deadline: None,

@@ -59,19 +59,16 @@ impl Host {
         rows.extend(shown);
         let stored = SignIntent { intent: intent.clone(), owner: input.from };
         self.submit(Proposal {
-            kind: "sign",
-            requester: Requester::of(actor),
             request_key: input.request_key,
-            solution: None,
-            causes: Vec::new(),
-            digest: intent.digest().to_string(),
-            intent: serde_json::to_value(&stored).map_err(|e| HostError::internal(e.to_string()))?,
-            sentence: format!("Sign this with account {}?", input.from),
             rows,
             warnings,
-            says: Vec::new(),
-            ask: None,
-            passes: None,
+            ..Proposal::new(
+                "sign",
+                Requester::of(actor),
+                intent.digest().to_string(),
+                &stored,
+                format!("Sign this with account {}?", input.from),
+            )?
         })
         .await
     }

@@ -105,11 +105,29 @@ fn recipients_are_a_closed_list() {
     check(&super::tests::rule(), &to(&[MALLORY]), &none, None);
 }
 
+/// Functions that move tokens, or give somebody power over them.
+const MOVES_TOKENS: [&str; 13] = [
+    "transfer(address,uint256)",
+    "transferFrom(address,address,uint256)",
+    "approve(address,uint256)",
+    "increaseAllowance(address,uint256)",
+    "setApprovalForAll(address,bool)",
+    "permit(address,address,uint256,uint256,uint8,bytes32,bytes32)",
+    "permit(address,address,uint256,uint256,bool,uint8,bytes32,bytes32)",
+    "safeTransferFrom(address,address,uint256)",
+    "safeTransferFrom(address,address,uint256,bytes)",
+    "safeTransferFrom(address,address,uint256,uint256,bytes)",
+    "safeBatchTransferFrom(address,address,uint256[],uint256[],bytes)",
+    "approve(address,address,uint160,uint48)",
+    "transferFrom(address,address,uint160,address)",
+];
+
 #[test]
 fn row_23_token_moving_selectors_pass_only_with_a_limit_for_that_very_token() {
     let none = Spent::default();
     let limit = |token, per_call, per_window| TokenLimit { token, per_call: n(per_call), per_window: n(per_window) };
-    for selector in TOKEN_SELECTORS {
+    for function in MOVES_TOKENS {
+        let selector = selector(alloy::primitives::keccak256(function).as_slice());
         let signature = "moves()";
         let mut rule = Rule { contracts: vec![signature.into()], ..rule() };
         let moves = |token: Option<(Address, u64)>| Ask {
@@ -135,28 +153,7 @@ fn row_23_token_moving_selectors_pass_only_with_a_limit_for_that_very_token() {
 }
 
 #[test]
-fn the_token_selectors_are_those_of_their_functions() {
-    let of = |signature: &str| selector(alloy::primitives::keccak256(signature).as_slice());
-    let known = [
-        "transfer(address,uint256)",
-        "transferFrom(address,address,uint256)",
-        "approve(address,uint256)",
-        "increaseAllowance(address,uint256)",
-        "setApprovalForAll(address,bool)",
-        "permit(address,address,uint256,uint256,uint8,bytes32,bytes32)",
-        "permit(address,address,uint256,uint256,bool,uint8,bytes32,bytes32)",
-        "safeTransferFrom(address,address,uint256)",
-        "safeTransferFrom(address,address,uint256,bytes)",
-        "safeTransferFrom(address,address,uint256,uint256,bytes)",
-        "safeBatchTransferFrom(address,address,uint256[],uint256[],bytes)",
-        "approve(address,address,uint160,uint48)",
-        "transferFrom(address,address,uint160,address)",
-    ];
-    for signature in known {
-        let missing = hex::encode(of(signature));
-        assert!(TOKEN_SELECTORS.contains(&of(signature)), "{signature} ({missing}) is missing");
-    }
-    assert_eq!(known.len(), TOKEN_SELECTORS.len(), "a selector without its function");
+fn a_selector_is_padded_with_zeros() {
     assert_eq!(selector(&[]), [0; 4]);
     assert_eq!(selector(&[1, 2]), [1, 2, 0, 0]);
 }

@@ -4,7 +4,7 @@
 use super::contracts::Contracts;
 use super::execute::{Before, CallIntent, Signer};
 use super::{Request, token};
-use crate::approvals::{GAS_MARGIN_PERCENT, Proposal, Requester};
+use crate::approvals::{GAS_MARGIN_PERCENT, Proposal, Requester, transaction};
 use crate::effects::Told;
 use crate::error::{HostError, code};
 use crate::gateway::{EncodedCall, parse_address};
@@ -244,19 +244,13 @@ impl Host {
             before: None,
         };
         self.submit(Proposal {
-            kind: "fund",
-            requester,
             request_key,
             solution: Some(running.id),
             causes,
-            digest: intent.digest().to_string(),
-            intent: serde_json::to_value(&stored).map_err(|e| HostError::internal(e.to_string()))?,
-            sentence,
             rows,
             warnings,
-            says: Vec::new(),
             ask: Some(ask),
-            passes: None,
+            ..Proposal::new("fund", requester, intent.digest().to_string(), &stored, sentence)?
         })
         .await
     }
@@ -469,32 +463,16 @@ impl Host {
             before: before.map(|(before, _)| before),
         };
         self.submit(Proposal {
-            kind,
-            requester,
             request_key,
             solution: Some(running.id),
             causes,
-            digest: stored.digest().to_string(),
-            intent: serde_json::to_value(&stored).map_err(|e| HostError::internal(e.to_string()))?,
-            sentence,
             rows,
             warnings,
-            says: Vec::new(),
             ask: Some(ask),
             passes,
+            ..Proposal::new(kind, requester, stored.digest().to_string(), &stored, sentence)?
         })
         .await
-    }
-}
-
-fn transaction(chain_id: u64, call: &CallRequest, ceiling: U256) -> Intent {
-    Intent::Transaction {
-        chain_id,
-        from: call.from,
-        to: call.to,
-        value: call.value,
-        input: call.input.clone(),
-        max_total_fee: ceiling,
     }
 }
 

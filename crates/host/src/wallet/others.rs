@@ -78,19 +78,17 @@ impl Host {
         let warnings = if matches!(wanted, Permission::Network { .. }) { export_warnings(&held) } else { Vec::new() };
         let view = self
             .submit(Proposal {
-                kind: "permission",
-                requester: Requester::of(&Actor::Plugin { solution: running.id }),
-                request_key: None,
                 solution: Some(running.id),
                 causes: request.causes.clone(),
-                digest: plan.digest(),
-                intent: serde_json::to_value(&plan).map_err(|e| HostError::internal(e.to_string()))?,
-                sentence: format!("Give {} one more permission, until you take it back?", running.name),
                 rows: vec![row("Solution", running.name.clone()), row("May", wanted.to_string())],
                 warnings,
-                says: Vec::new(),
-                ask: None,
-                passes: None,
+                ..Proposal::new(
+                    "permission",
+                    Requester::of(&Actor::Plugin { solution: running.id }),
+                    plan.digest(),
+                    &plan,
+                    format!("Give {} one more permission, until you take it back?", running.name),
+                )?
             })
             .await?;
         self.outcome(view.id).await?;

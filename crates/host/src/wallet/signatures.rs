@@ -55,19 +55,18 @@ impl Host {
             Ask { what: What::Signature, amount: U256::ZERO, fee: U256::ZERO, token: None, recipients: Vec::new() };
         let view = self
             .submit(Proposal {
-                kind: "sign",
-                requester: Requester::of(&Actor::Plugin { solution: running.id }),
-                request_key: None,
                 solution: Some(running.id),
                 causes: request.causes.clone(),
-                digest: intent.digest().to_string(),
-                intent: serde_json::to_value(&stored).map_err(|e| HostError::internal(e.to_string()))?,
-                sentence: format!("Sign this with your own account for {}?", running.name),
                 rows,
                 warnings,
-                says: Vec::new(),
                 ask: Some(ask),
-                passes: None,
+                ..Proposal::new(
+                    "sign",
+                    Requester::of(&Actor::Plugin { solution: running.id }),
+                    intent.digest().to_string(),
+                    &stored,
+                    format!("Sign this with your own account for {}?", running.name),
+                )?
             })
             .await?;
         let outcome = self.outcome(view.id).await?;
