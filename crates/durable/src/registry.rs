@@ -114,6 +114,7 @@ pub const REGISTRY: &[WritePoint] = &[
     point("store.transaction.replace", Process::Daemon, "a signed replacement, before it is broadcast"),
     point("store.caller_grant.put", Process::Daemon, "what a caller may ask of a solution"),
     point("store.caller_grant.revoke", Process::Daemon, "that a caller may ask no more"),
+    point("store.connection.put", Process::Daemon, "the accounts and the network that a caller sees"),
     point("store.policy.put", Process::Daemon, "what a caller may do without asking"),
     point("store.policy.state", Process::Daemon, "a policy paused, active again or revoked"),
     point("store.reservation.settle", Process::Daemon, "that the effect of a reservation happened"),

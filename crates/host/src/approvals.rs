@@ -3,6 +3,10 @@
 //! A request is durable before anybody sees it, a decision before anything happens, and what was approved is executed
 //! again after a crash until its end is written: the transaction is found by its approval, never sent twice.
 
+mod waiting;
+
+pub(crate) use waiting::Waiting;
+
 use crate::callers::CallerPlan;
 use crate::calls::CallPlan;
 use crate::error::{HostError, chain, code};
@@ -395,11 +399,6 @@ impl Host {
         if expired.is_ok() {
             self.changed();
         }
-    }
-
-    /// After a restart nobody waits for the answer to a call that gave no id.
-    pub(crate) fn expire_unnamed_calls(&self) -> Result<(), HostError> {
-        self.expire_requests("its caller left", |request| request.kind == "call" && request.intent["call_id"].is_null())
     }
 
     /// Carries out an approved request, once at a time.

@@ -7,6 +7,7 @@ use crate::Host;
 use crate::callers::Caller;
 use crate::error::HostError;
 use crate::plugin::fetch::same_endpoint;
+use crate::policies::locked_error;
 use entresol_package::Permission;
 use entresol_package::manifest::{Layer1Access, NetworkTarget, SignAccess};
 use serde_json::json;
@@ -53,8 +54,16 @@ pub enum Operation {
     Decide,
     /// A plugin's use of one granted capability.
     Use(Capability),
-    /// A caller asks for a grant: it sees nothing by that.
+    /// A caller asks for a grant, or looks at and gives back its own: it sees nothing else by that.
     Introduce,
+    /// A caller reads layer 1. Whoever was granted anything may: what is there is no secret of the wallet, so a locked
+    /// seed does not end it, but a stranger does not spend the user's endpoint.
+    ReadLayer1,
+    /// A caller asks for something in the name of an owner account: a signature, a transaction.
+    Act {
+        /// The owner's index.
+        account: u32,
+    },
     /// A caller asks for an action.
     Ask {
         /// Of this solution.
@@ -130,6 +139,23 @@ impl Host {
             }
             (Actor::Plugin { solution }, Operation::Use(capability)) => self.granted(*solution, capability, resource),
             (Actor::Caller(_), Operation::Introduce) => Ok(()),
+            (Actor::Caller(caller), Operation::ReadLayer1) => {
+                if self.is_connected(caller)? {
+                    return Ok(());
+                }
+                Err(HostError::unauthorized(format!(
+                    "{resource} is for connected sites; ask for accounts with eth_requestAccounts"
+                )))
+            }
+            (Actor::Caller(caller), Operation::Act { account }) => {
+                if !self.connection(caller)?.accounts.contains(account) {
+                    return Err(HostError::unauthorized(format!("{resource} is not granted to {actor}")));
+                }
+                if self.vault().is_locked() {
+                    return Err(locked_error());
+                }
+                Ok(())
+            }
             (Actor::Caller(caller), Operation::Ask { solution, action }) => {
                 let caveats = self.caveats(&caller.key(), *solution)?.unwrap_or_default();
                 if caveats.actions.contains(action) {

@@ -3,6 +3,7 @@
 
 mod methods;
 
+pub(crate) use methods::Asked;
 pub use methods::{CALLER_METHODS, CallerMethod};
 
 use crate::approvals::{Proposal, Requester};

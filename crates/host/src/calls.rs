@@ -217,7 +217,8 @@ impl Host {
         if view.digest != digest {
             return Err(other_call());
         }
-        let unnamed = input.id.is_none().then(|| Leaves { host: self.clone(), id: view.id, digest });
+        // A call without an id leaves the queue with its caller: nobody would get its result.
+        let unnamed = input.id.is_none().then(|| self.waits_for(&view));
         let outcome = self.outcome(view.id).await?;
         drop(unnamed);
         Ok(outcome["result"].clone())
@@ -467,21 +468,6 @@ impl Drop for OpenCall {
             if *count == 0 {
                 open.remove(&self.key);
             }
-        }
-    }
-}
-
-/// A call without an id leaves the queue with its caller: nobody would get its result.
-struct Leaves {
-    host: Host,
-    id: i64,
-    digest: String,
-}
-
-impl Drop for Leaves {
-    fn drop(&mut self) {
-        if let Ok(id) = u64::try_from(self.id) {
-            self.host.expire_request(id, &self.digest, "its caller left");
         }
     }
 }

@@ -11,6 +11,7 @@
 //! | `wallet` | what a script may ask for: the wallet object, [`WALLET_METHODS`] |
 //! | `schedule`, `notices`, `screens` | what plugins have waiting, said and shown |
 //! | `calls` | actions called from outside, published state |
+//! | `site` | what websites and local apps see of layer 1, and what they are told |
 //! | `approvals` | the queue, the decision, the execution of what was approved |
 //! | `networks` | layer-1 networks, followed transactions, gateway events |
 //! | [`interface`], [`gateway`], `wire` | types: declared actions, contract functions, values on the boundary |
@@ -40,6 +41,7 @@ pub mod policy;
 mod schedule;
 pub mod screen;
 mod screens;
+mod site;
 pub mod siwe;
 mod solutions;
 mod text;
@@ -53,6 +55,7 @@ pub use backup::{DATABASE, KEYSTORE, restore};
 pub use callers::Caller;
 pub use error::HostError;
 pub use plugin::Cause;
+pub use site::{CallerEvent, CallerEvents};
 pub use wallet::{Effect, Needs, Request, WALLET_METHODS, WalletMethod, WhileLocked};
 
 use entresol_sandbox::Engine;
@@ -114,6 +117,8 @@ struct Inner {
     proposing: Mutex<()>,
     /// Approvals that are being executed in this process.
     executing: Mutex<HashSet<u64>>,
+    /// Callers that wait for decisions.
+    waiting: approvals::Waiting,
     screens: screens::Screens,
     schedule: schedule::Schedule,
     rates: wallet::Rates,
@@ -167,6 +172,7 @@ impl Host {
                 owners: Mutex::default(),
                 proposing: Mutex::default(),
                 executing: Mutex::default(),
+                waiting: approvals::Waiting::default(),
                 screens: screens::Screens::default(),
                 schedule: schedule::Schedule::default(),
                 rates: wallet::Rates::default(),
@@ -187,7 +193,7 @@ impl Host {
             host.start_solution(&solution)?;
         }
         host.settle_open()?;
-        host.expire_unnamed_calls()?;
+        host.expire_unnamed()?;
         host.resume_approved();
         Ok(host)
     }

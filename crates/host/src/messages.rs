@@ -238,6 +238,9 @@ pub struct Decision {
     /// Permissions of an install that are refused, as its rows name them; the rest is granted.
     #[serde(default)]
     pub refuse: Vec<String>,
+    /// Of a request to connect: the owner accounts that the caller will see; those shown when empty.
+    #[serde(default)]
+    pub accounts: Vec<u32>,
 }
 
 /// Parameters of `deposit` and `withdraw`: a proposal of a layer-1 call to the gateway.

@@ -6,7 +6,8 @@ use rusqlite::Connection;
 use crate::{StoreError, database};
 
 /// Migration `n` (from 1) leads from version `n - 1` to version `n`, kept in SQLite's `user_version`.
-const MIGRATIONS: &[&str] = &[include_str!("schema/v1.sql"), include_str!("schema/v2.sql"), include_str!("schema/v3.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("schema/v1.sql"), include_str!("schema/v2.sql"), include_str!("schema/v3.sql")];
 
 /// Brings the tables to the newest version, all in one transaction.
 pub(crate) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {

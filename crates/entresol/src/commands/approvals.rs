@@ -75,7 +75,7 @@ async fn decide(
             return Ok(ExitCode::from(exit::FAILED));
         }
     };
-    let decision = Decision { id: approval.id, approve, digest, refuse };
+    let decision = Decision { id: approval.id, approve, digest, refuse, accounts: Vec::new() };
     let mut approval: ApprovalView = daemon.get("approval_decide", decision).await?;
     if approve && !args.no_wait {
         let progress = Progress::new(context.out, "approved; waiting for what comes of it");

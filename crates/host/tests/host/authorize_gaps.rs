@@ -40,7 +40,10 @@ const OF_EVERY_PLUGIN: [&str; 13] = [
 ];
 
 /// What any caller may do: it sees only its own grants, and puts a question before the user.
-const OF_EVERY_CALLER: [&str; 2] = ["layer2_getSolutions", "wallet_requestPermissions"];
+const OF_EVERY_CALLER: [&str; 2] = ["layer2_getSolutions", "eth_accounts"];
+
+/// What any caller is answered the same: nothing in it is about the wallet's user.
+const THE_SAME_FOR_ALL: [&str; 1] = ["eth_chainId"];
 
 /// What any browser may fetch from the wallet's own address: it holds nothing of the wallet.
 const OF_EVERY_BROWSER: [&str; 1] = ["/style.css"];
@@ -110,7 +113,8 @@ async fn caller_gaps(wallet: &Wallet) -> Vec<String> {
             let shut = matches!(&refused, Err(error) if error.code == code::UNAUTHORIZED);
             let empty =
                 OF_EVERY_CALLER.contains(&method.name) && refused.as_ref().is_ok_and(|answer| answer == &json!([]));
-            if !shut && !empty {
+            let same = THE_SAME_FOR_ALL.contains(&method.name) && refused.is_ok();
+            if !shut && !empty && !same {
                 gaps.push(format!("caller {}: {refused:?}", method.name));
             }
         }

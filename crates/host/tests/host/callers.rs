@@ -52,8 +52,13 @@ async fn a_caller_asks_for_a_grant_and_learns_nothing_by_asking() {
     assert!(rows.contains("count() (only reads, does not ask)"), "{rows}");
     // Asking is not deciding.
     for actor in [Actor::Caller(shop()), Actor::User { session: false }, Actor::Page] {
-        let decision =
-            entresol_host::messages::Decision { id, approve: true, digest: request.digest.clone(), refuse: Vec::new() };
+        let decision = entresol_host::messages::Decision {
+            id,
+            approve: true,
+            digest: request.digest.clone(),
+            refuse: Vec::new(),
+            accounts: Vec::new(),
+        };
         says(host.approval_decide(&actor, decision).await, code::UNAUTHORIZED, "");
     }
     assert_eq!(wallet.approve(&request).await.state, "done");
@@ -174,8 +179,13 @@ async fn row_30_the_key_path_of_a_removed_solution_stays_reserved() {
     wallet.host().solution_remove(&USER, "probe").await.expect("removed");
     // What waited for it is over, and its callers see nothing of it any more.
     says(answer(call).await, code::REJECTED, "expired");
-    let late =
-        entresol_host::messages::Decision { id: waiting.id, approve: true, digest: waiting.digest, refuse: Vec::new() };
+    let late = entresol_host::messages::Decision {
+        id: waiting.id,
+        approve: true,
+        digest: waiting.digest,
+        refuse: Vec::new(),
+        accounts: Vec::new(),
+    };
     says(wallet.host().approval_decide(&USER, late).await, code::INVALID_PARAMS, "");
     says(asked(&wallet, &bot(), "pay", pay("1"), None).await, code::UNAUTHORIZED, "not granted");
     // Another package may not take the path, above it or below it.

@@ -172,6 +172,7 @@ async fn a_token_deposit_is_two_transactions_under_one_approval() {
         approve: true,
         digest: request.digest.clone(),
         refuse: Vec::new(),
+        accounts: Vec::new(),
     };
     wallet.host().approval_decide(&USER, decision).await.expect("decided");
     let pooled = async || {
@@ -201,6 +202,7 @@ async fn a_token_deposit_is_two_transactions_under_one_approval() {
             approve: true,
             digest: request.digest,
             refuse: Vec::new(),
+            accounts: Vec::new(),
         };
         wallet.host().approval_decide(&USER, decision).await.expect("decided");
         until("the allowance is sent", async || (pooled().await == "0x1").then_some(())).await;

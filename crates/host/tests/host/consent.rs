@@ -96,7 +96,13 @@ pub(crate) fn pay(value: &str) -> Json {
 
 /// Says yes without waiting for the end.
 pub(crate) async fn decide(wallet: &Wallet, request: &ApprovalView) {
-    let decision = Decision { id: request.id, approve: true, digest: request.digest.clone(), refuse: Vec::new() };
+    let decision = Decision {
+        id: request.id,
+        approve: true,
+        digest: request.digest.clone(),
+        refuse: Vec::new(),
+        accounts: Vec::new(),
+    };
     wallet.host().approval_decide(&USER, decision).await.expect("decided");
 }
 
@@ -354,6 +360,7 @@ async fn row_09_what_was_shown_is_what_is_done_or_nothing_is() {
         approve: true,
         digest: digest.to_owned(),
         refuse: Vec::new(),
+        accounts: Vec::new(),
     };
     // The digest of another request, or none, decides nothing.
     for digest in [two.digest.as_str(), "", "0x00"] {
@@ -413,7 +420,13 @@ async fn a_request_whose_time_is_over_is_told_to_its_caller_and_decides_nothing(
     assert_eq!(changed, 1);
     let call = asks(&wallet, &shop(), "pay", pay("1"), Some("late"));
     says(answer(call).await, code::REJECTED, "expired without a decision");
-    let late = Decision { id: request.id, approve: true, digest: request.digest.clone(), refuse: Vec::new() };
+    let late = Decision {
+        id: request.id,
+        approve: true,
+        digest: request.digest.clone(),
+        refuse: Vec::new(),
+        accounts: Vec::new(),
+    };
     says(wallet.host().approval_decide(&USER, late).await, code::INVALID_PARAMS, "");
     assert_eq!(paid(&wallet).await, 0);
     assert!(queue(wallet.host()).await.is_empty());

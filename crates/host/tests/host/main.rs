@@ -148,8 +148,13 @@ async fn a_deposit_moves_only_after_the_decision_on_what_was_shown() {
         assert!(request.sentence.contains("0.000000000000000005 ETH (5 wei)"), "{}", request.sentence);
         assert!(request.causes.iter().any(|cause| cause.contains("pay (id pay-1)")), "{:?}", request.causes);
         // Row 9: another digest than the one shown, or no passphrase session, decides nothing.
-        let other =
-            Decision { id: request.id, approve: true, digest: format!("0x{}", "11".repeat(32)), refuse: Vec::new() };
+        let other = Decision {
+            id: request.id,
+            approve: true,
+            digest: format!("0x{}", "11".repeat(32)),
+            refuse: Vec::new(),
+            accounts: Vec::new(),
+        };
         says(wallet.host().approval_decide(&USER, other.clone()).await, code::INVALID_PARAMS, "");
         let right = Decision { digest: request.digest.clone(), ..other };
         says(
@@ -176,7 +181,13 @@ async fn a_deposit_moves_only_after_the_decision_on_what_was_shown() {
         let request = wallet.waiting().await;
         wallet.approve(&request).await;
         // Decided is decided.
-        let again = Decision { id: request.id, approve: false, digest: request.digest, refuse: Vec::new() };
+        let again = Decision {
+            id: request.id,
+            approve: false,
+            digest: request.digest,
+            refuse: Vec::new(),
+            accounts: Vec::new(),
+        };
         says(wallet.host().approval_decide(&USER, again).await, code::INVALID_PARAMS, "");
     });
     let outcome = answer.expect("sent");
@@ -389,7 +400,13 @@ async fn a_locked_wallet_signs_nothing_and_goes_on_after_unlock() {
     assert_eq!(proposed.id, same.id, "the same request key gives the same request");
     wallet.host().lock(&USER).await.expect("locked");
     assert_eq!(wallet.host().accounts(&USER).await.expect("known").len(), 1);
-    let decision = Decision { id: proposed.id, approve: true, digest: proposed.digest.clone(), refuse: Vec::new() };
+    let decision = Decision {
+        id: proposed.id,
+        approve: true,
+        digest: proposed.digest.clone(),
+        refuse: Vec::new(),
+        accounts: Vec::new(),
+    };
     wallet.host().approval_decide(&USER, decision).await.expect("decided");
     until("the request is approved", async || {
         // The attempt is over when it has been journaled or refused; a locked vault leaves the request approved.

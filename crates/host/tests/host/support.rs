@@ -183,14 +183,25 @@ impl Wallet {
     }
 
     pub(crate) async fn approve(&self, approval: &ApprovalView) -> ApprovalView {
-        let decision = Decision { id: approval.id, approve: true, digest: approval.digest.clone(), refuse: Vec::new() };
+        let decision = Decision {
+            id: approval.id,
+            approve: true,
+            digest: approval.digest.clone(),
+            refuse: Vec::new(),
+            accounts: Vec::new(),
+        };
         self.host().approval_decide(&USER, decision).await.expect("decided");
         self.host().approval_wait(&USER, approval.id, true, DEADLINE).await.expect("there")
     }
 
     pub(crate) async fn reject(&self, approval: &ApprovalView) {
-        let decision =
-            Decision { id: approval.id, approve: false, digest: approval.digest.clone(), refuse: Vec::new() };
+        let decision = Decision {
+            id: approval.id,
+            approve: false,
+            digest: approval.digest.clone(),
+            refuse: Vec::new(),
+            accounts: Vec::new(),
+        };
         self.host().approval_decide(&USER, decision).await.expect("decided");
     }
 
