@@ -102,6 +102,11 @@ pub(crate) enum Command {
         /// Handle or id of the solution
         solution: String,
     },
+    /// Print TypeScript for a solution's actions and state, for whoever writes a website or an app
+    Types {
+        /// Handle or id of the solution
+        solution: String,
+    },
     /// Call an action of a solution
     Call(Call),
     /// Show what a solution's plugin has published

@@ -11,5 +11,6 @@ pub(crate) mod own;
 pub(crate) mod policies;
 pub(crate) mod screens;
 pub(crate) mod solutions;
+pub(crate) mod types;
 pub(crate) mod value;
 pub(crate) mod wallet;

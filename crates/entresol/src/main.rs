@@ -103,6 +103,7 @@ async fn dispatch(command: Command, context: Context) -> anyhow::Result<ExitCode
         Command::Network(command) => commands::wallet::network(context, command).await?,
         Command::Solution(command) => commands::solutions::solution(context, command).await?,
         Command::Actions { solution } => commands::solutions::actions(context, &solution).await?,
+        Command::Types { solution } => commands::types::types(context, &solution).await?,
         Command::Call(args) => commands::actions::call(context, args).await?,
         Command::State(args) => commands::actions::state(context, args).await?,
         Command::Deposit(args) => commands::value::deposit(context, args).await?,

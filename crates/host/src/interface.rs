@@ -35,6 +35,14 @@ pub struct Typed {
     pub unit: Option<String>,
 }
 
+impl Typed {
+    /// For people and programs.
+    #[must_use]
+    pub fn view(&self) -> ParamView {
+        ParamView { name: self.name.clone(), ty: self.ty.clone(), unit: self.unit.clone(), role: self.role.clone() }
+    }
+}
+
 /// One action.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -165,16 +173,8 @@ impl Action {
             name: self.name.clone(),
             description: self.description.clone(),
             signature: self.signature(),
-            params: self
-                .params
-                .iter()
-                .map(|p| ParamView {
-                    name: p.name.clone(),
-                    ty: p.ty.clone(),
-                    unit: p.unit.clone(),
-                    role: p.role.clone(),
-                })
-                .collect(),
+            params: self.params.iter().map(Typed::view).collect(),
+            returns: self.returns.iter().map(Typed::view).collect(),
             read_only: self.read_only,
         }
     }

@@ -142,6 +142,9 @@ pub struct SolutionView {
     pub actions: Vec<ActionView>,
     /// Names of the published state.
     pub state_names: Vec<String>,
+    /// The same names with the types the plugin declares for them.
+    #[serde(default)]
+    pub state_types: Vec<ParamView>,
     /// Permissions granted.
     pub grants: Vec<String>,
 }
@@ -158,6 +161,10 @@ pub struct ActionView {
     pub signature: String,
     /// Parameters in order.
     pub params: Vec<ParamView>,
+    /// Results in order: with one the call gives its value, with several an object by name, with none whatever the
+    /// plugin answers.
+    #[serde(default)]
+    pub returns: Vec<ParamView>,
     /// True when the action declares that it only reads.
     pub read_only: bool,
 }

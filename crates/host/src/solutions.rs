@@ -474,6 +474,7 @@ impl Host {
             interface_digest: spec.interface_digest.clone(),
             actions: interface.actions.iter().map(crate::interface::Action::view).collect(),
             state_names: interface.state.iter().map(|state| state.name.clone()).collect(),
+            state_types: interface.state.iter().map(crate::interface::Typed::view).collect(),
             grants: self.permissions(solution.id)?.iter().map(ToString::to_string).collect(),
         })
     }

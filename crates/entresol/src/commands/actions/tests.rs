@@ -13,6 +13,7 @@ fn action() -> ActionView {
             param("note", "string"),
             param("parts", "uint256[]"),
         ],
+        returns: Vec::new(),
         read_only: false,
     }
 }
