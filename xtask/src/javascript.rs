@@ -1,6 +1,6 @@
-//! `cargo xtask javascript`: syntax of every JavaScript file, types of the plugin, the plugin's own tests.
+//! `cargo xtask javascript`: syntax of every JavaScript file, types, and the tests that need neither wallet nor browser.
 //!
-//! What the files do inside the wallet is tested from Rust, in the sandbox they run in.
+//! What the files do inside the wallet is tested from Rust, in the sandbox or the browser they run in.
 
 use std::path::Path;
 use std::process::Command;
@@ -9,8 +9,11 @@ use anyhow::{Context as _, ensure};
 
 use crate::{install, test};
 
-/// The plugin, from the repository's root: its `tsconfig.json` says what is type-checked.
-const PLUGIN: &str = "solutions/payments/plugin";
+/// Folders whose `tsconfig.json` says what is type-checked, from the repository's root.
+const TYPED: &[&str] = &["solutions/payments/plugin", "sdk/provider", "examples/shop"];
+
+/// Folders with tests for `node --test`.
+const TESTED: &[&str] = &["solutions/payments/plugin", "sdk/provider"];
 
 /// Where the type checker is pinned, from the repository's root.
 const TYPE_CHECKER: &str = "xtask/typescript";
@@ -24,9 +27,11 @@ pub(crate) fn run() -> anyhow::Result<()> {
     let root = test::repository()?;
     syntax(&root)?;
     types(&root)?;
-    let tests =
-        Command::new("node").args(["--test", "--test-reporter=spec"]).current_dir(root.join(PLUGIN)).status()?;
-    ensure!(tests.success(), "`node --test` fails in {PLUGIN}");
+    for folder in TESTED {
+        let tests =
+            Command::new("node").args(["--test", "--test-reporter=spec"]).current_dir(root.join(folder)).status()?;
+        ensure!(tests.success(), "`node --test` fails in {folder}");
+    }
     Ok(())
 }
 
@@ -50,7 +55,7 @@ fn parses(root: &Path, file: &str) -> bool {
     Command::new("node").args(["--check", file]).current_dir(root).status().is_ok_and(|status| status.success())
 }
 
-/// The types in the plugin's comments, with the pinned checker in a folder of its own: the work tree stays clean.
+/// The types in comments, with the pinned checker in a folder of its own: the work tree stays clean.
 fn types(root: &Path) -> anyhow::Result<()> {
     let work = tempfile::tempdir()?;
     for name in ["package.json", "package-lock.json"] {
@@ -64,12 +69,11 @@ fn types(root: &Path) -> anyhow::Result<()> {
         .context("npm does not start")?;
     let said = String::from_utf8_lossy(&npm.stderr);
     ensure!(npm.status.success(), "npm could not install the type checker; is its registry reachable?\n{said}");
-    let checked = Command::new("node")
-        .arg(work.path().join("node_modules/typescript/bin/tsc"))
-        .args(["--project", PLUGIN])
-        .current_dir(root)
-        .status()?;
-    ensure!(checked.success(), "the types in {PLUGIN} do not fit");
-    println!("the types of {PLUGIN} fit");
+    let program = work.path().join("node_modules/typescript/bin/tsc");
+    for folder in TYPED {
+        let checked = Command::new("node").arg(&program).args(["--project", folder]).current_dir(root).status()?;
+        ensure!(checked.success(), "the types in {folder} do not fit");
+        println!("the types of {folder} fit");
+    }
     Ok(())
 }

@@ -167,6 +167,8 @@ fn typed(ty: &DynSolType, way: Way) -> String {
             // A BigInt comes as a decimal string, but a plugin may publish a plain number.
             Way::State => "string | number".to_owned(),
         },
+        // The provider writes bytes as hex on their way in.
+        DynSolType::Bytes | DynSolType::FixedBytes(_) if way == Way::In => "`0x${string}` | Uint8Array".to_owned(),
         DynSolType::Address | DynSolType::Bytes | DynSolType::FixedBytes(_) | DynSolType::Function => {
             "`0x${string}`".to_owned()
         }
