@@ -10,7 +10,7 @@ use anyhow::{Context as _, ensure};
 use crate::{install, test};
 
 /// Folders whose `tsconfig.json` says what is type-checked, from the repository's root.
-const TYPED: &[&str] = &["solutions/payments/plugin", "sdk/provider", "examples/shop"];
+const TYPED: &[&str] = &["solutions/payments/plugin", "sdk/provider", "examples/shop", "extension"];
 
 /// Folders with tests for `node --test`.
 const TESTED: &[&str] = &["solutions/payments/plugin", "sdk/provider"];
