@@ -34,7 +34,7 @@ const STEPS: &[Step] = &[
     Step { name: "engine", run: || engine::run(true) },
     Step { name: "lint", run: lint },
     Step { name: "build", run: || cargo(&["test", "--release", "--workspace", "--no-run"]) },
-    Step { name: "tests", run: || cargo(&["test", "--release", "--workspace", "--no-fail-fast"]) },
+    Step { name: "tests", run: tests },
 ];
 
 /// Runs the steps and prints a table; the last line says how it ended.
@@ -89,6 +89,12 @@ fn lint() -> anyhow::Result<()> {
 fn contracts_are_current() -> anyhow::Result<()> {
     install::ensure_programs(&["node", "npm"], &["nodejs", "npm"])?;
     contracts::run(ContractsArgs { check: true })
+}
+
+/// Among them are those of the extension, in the browser of its users.
+fn tests() -> anyhow::Result<()> {
+    install::ensure_programs(&["chromium"], &["chromium"])?;
+    cargo(&["test", "--release", "--workspace", "--no-fail-fast"])
 }
 
 /// Runs cargo at the repository's root.

@@ -1,0 +1,12 @@
+//! Websites in a real browser, with the extension as it is.
+
+#![allow(clippy::disallowed_methods, reason = "tests write files of their own")]
+
+#[allow(dead_code, reason = "other tests and benches use the rest")]
+mod cdp;
+mod discovery;
+#[allow(dead_code, reason = "other tests and benches use the rest")]
+mod site;
+#[allow(dead_code, reason = "the program's other tests use the rest")]
+#[path = "../entresol/support.rs"]
+mod support;
