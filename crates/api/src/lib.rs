@@ -18,6 +18,7 @@ mod protocol;
 mod server;
 mod session;
 mod table;
+mod unix;
 
 pub use client::{Client, ClientError};
 pub use error::ApiError;

@@ -5,15 +5,14 @@
 //! then, so the number of running requests is bounded by the same number. All end with the token of [`serve`].
 
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use zeroize::Zeroize;
@@ -22,6 +21,7 @@ use crate::error::ApiError;
 use crate::protocol::{self, MAX_LINE, Request, RpcError, codes};
 use crate::session::SessionKey;
 use crate::table::{Control, Method};
+use crate::unix::{self, Door, Line};
 
 /// Connections at one time. A person has a handful of terminals and watchers; more is a flood, and waits.
 pub const MAX_CONNECTIONS: usize = 64;
@@ -29,16 +29,13 @@ pub const MAX_CONNECTIONS: usize = 64;
 /// How long requests that run at shutdown may still take before they are dropped.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// Pause after a failed `accept`, such as "too many open files", so that the loop does not spin.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// Longest path of a Unix socket on Linux: `sun_path` holds 108 bytes, the last one zero.
-const PATH_LIMIT: usize = 107;
+/// Its file in the home.
+const CONTROL_SOCKET: &str = "control.sock";
 
 /// Where the control socket of a home directory lies.
 #[must_use]
 pub fn socket_path(home: &Path) -> PathBuf {
-    home.join("control.sock")
+    home.join(CONTROL_SOCKET)
 }
 
 /// Opens the control socket: directory 0700, file 0600. The caller holds the home's exclusive lock, so that a socket
@@ -49,64 +46,16 @@ pub fn socket_path(home: &Path) -> PathBuf {
 /// # Errors
 /// [`ApiError`] when others may enter the directory, when the path is too long, or from the file system.
 pub fn bind(home: &Path) -> Result<UnixListener, ApiError> {
-    let path = socket_path(home);
-    let length = path.as_os_str().len();
-    if length > PATH_LIMIT {
-        return Err(ApiError::LongPath { path, limit: PATH_LIMIT });
-    }
-    let failed = |source| ApiError::Socket { path: path.clone(), source };
-    let mode = std::fs::metadata(home).map_err(failed)?.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return Err(ApiError::OpenHome { path: home.to_owned(), mode });
-    }
-    remove_dead(&path).map_err(failed)?;
-    let listener = UnixListener::bind(&path).map_err(failed)?;
-    // Until here the directory's mode alone keeps others out, which is enough.
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
-    Ok(listener)
-}
-
-#[allow(clippy::disallowed_methods, reason = "the socket is no durable state: it is made anew at every start")]
-fn remove_dead(socket: &Path) -> io::Result<()> {
-    match std::fs::remove_file(socket) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
+    unix::bind(home, CONTROL_SOCKET)
 }
 
 /// Serves until `stop` is cancelled; running requests then get a moment to end.
 pub async fn serve(control: Arc<Control>, listener: UnixListener, stop: CancellationToken) {
-    let own_uid = rustix::process::geteuid().as_raw();
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let door = Door::new(listener, "the control socket", MAX_CONNECTIONS);
     let connections = TaskTracker::new();
     let counter = AtomicU64::new(0);
-    loop {
-        let accepted = tokio::select! {
-            () = stop.cancelled() => break,
-            accepted = accept(&listener, &places) => accepted,
-        };
-        let (stream, place) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                tracing::warn!(%error, "the control socket cannot accept");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
-            }
-        };
-        // Before the first byte: who is it?
-        let peer = match stream.peer_cred() {
-            Ok(peer) if peer.uid() == own_uid => {
-                SessionKey::of_peer(peer.uid(), peer.pid(), counter.fetch_add(1, Ordering::Relaxed))
-            }
-            Ok(peer) => {
-                tracing::warn!(uid = peer.uid(), "a process of another user was turned away from the control socket");
-                continue;
-            }
-            Err(error) => {
-                tracing::warn!(%error, "the control socket's peer is unknown");
-                continue;
-            }
-        };
+    while let Some((stream, peer, place)) = stop.run_until_cancelled(door.next()).await {
+        let peer = SessionKey::of_peer(peer.uid(), peer.pid(), counter.fetch_add(1, Ordering::Relaxed));
         let (control, stop, tasks) = (Arc::clone(&control), stop.clone(), connections.clone());
         connections.spawn(async move {
             if let Err(error) = connection(&control, stream, peer, Arc::new(place), &stop, &tasks).await {
@@ -116,12 +65,6 @@ pub async fn serve(control: Arc<Control>, listener: UnixListener, stop: Cancella
     }
     connections.close();
     let _ = tokio::time::timeout(GRACE, connections.wait()).await;
-}
-
-async fn accept(listener: &UnixListener, places: &Arc<Semaphore>) -> io::Result<(UnixStream, OwnedSemaphorePermit)> {
-    // A flood waits in the kernel's queue of connections, not in our memory.
-    let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
-    Ok((listener.accept().await?.0, place))
 }
 
 async fn connection(
@@ -137,7 +80,7 @@ async fn connection(
     loop {
         let line = tokio::select! {
             () = stop.cancelled() => return Ok(()),
-            line = read_line(&mut reader) => line?,
+            line = unix::read_line(&mut reader, MAX_LINE) => line?,
         };
         let mut line = match line {
             Line::End => return Ok(()),
@@ -183,35 +126,3 @@ async fn connection(
         written?;
     }
 }
-
-enum Line {
-    Whole(Vec<u8>),
-    TooLong,
-    End,
-}
-
-/// One line without its newline. Reads no further than [`MAX_LINE`] bytes of it.
-async fn read_line(reader: &mut (impl AsyncBufReadExt + Unpin)) -> io::Result<Line> {
-    let mut line = Vec::new();
-    loop {
-        let available = reader.fill_buf().await?;
-        if available.is_empty() {
-            // A line cut short by the end of the stream was not a request.
-            line.zeroize();
-            return Ok(Line::End);
-        }
-        let newline = available.iter().position(|byte| *byte == b'\n');
-        let taken = newline.unwrap_or(available.len());
-        if line.len() + taken > MAX_LINE {
-            return Ok(Line::TooLong);
-        }
-        line.extend_from_slice(available.get(..taken).unwrap_or_default());
-        reader.consume(newline.map_or(taken, |at| at + 1));
-        if newline.is_some() {
-            return Ok(Line::Whole(line));
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests;

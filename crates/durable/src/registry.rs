@@ -117,6 +117,8 @@ pub const REGISTRY: &[WritePoint] = &[
     point("store.connection.put", Process::Daemon, "the accounts and the network that a caller sees"),
     point("store.policy.put", Process::Daemon, "what a caller may do without asking"),
     point("store.policy.state", Process::Daemon, "a policy paused, active again or revoked"),
+    point("store.peer.put", Process::Daemon, "a browser profile that was paired, or a local app"),
+    point("store.peer.remove", Process::Daemon, "that a browser profile or an app is gone, with all it was granted"),
     point("store.reservation.settle", Process::Daemon, "that the effect of a reservation happened"),
     point("store.reservation.release", Process::Daemon, "that the effect of a reservation did not happen"),
     point("store.job.put", Process::Daemon, "a wake-up that a plugin asked for"),

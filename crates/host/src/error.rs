@@ -109,6 +109,7 @@ impl From<entresol_store::StoreError> for HostError {
             E::ExpectationFailed { .. } => code::EXPECTATION_FAILED,
             E::QuotaExceeded { .. } | E::AccountsExhausted { .. } => code::LIMIT,
             E::NameTaken { .. }
+            | E::PeerTaken { .. }
             | E::KeyPathTaken { .. }
             | E::NotPending { .. }
             | E::DigestMismatch { .. }

@@ -13,10 +13,12 @@
 //! | `calls` | actions called from outside, published state |
 //! | `site` | what websites and local apps see of layer 1, and what they are told |
 //! | `approvals` | the queue, the decision, the execution of what was approved |
+//! | `profiles`, `apps` | who may connect from outside: paired browsers, local apps |
 //! | `networks` | layer-1 networks, followed transactions, gateway events |
 //! | [`interface`], [`gateway`], `wire` | types: declared actions, contract functions, values on the boundary |
 
 mod approvals;
+mod apps;
 pub mod authorize;
 mod backup;
 pub mod callers;
@@ -38,6 +40,7 @@ mod notices;
 mod plugin;
 mod policies;
 pub mod policy;
+mod profiles;
 mod schedule;
 pub mod screen;
 mod screens;
@@ -50,11 +53,13 @@ pub mod typed_data;
 mod wallet;
 mod wire;
 
+pub use apps::Entered;
 pub use authorize::{Actor, Capability, Operation};
 pub use backup::{DATABASE, KEYSTORE, restore};
 pub use callers::Caller;
 pub use error::HostError;
 pub use plugin::Cause;
+pub use profiles::{CODE_LIFETIME, KEY_LENGTH, MAX_CODES, Pairing};
 pub use site::{CallerEvent, CallerEvents};
 pub use wallet::{Effect, Needs, Request, WALLET_METHODS, WalletMethod, WhileLocked};
 
@@ -129,6 +134,10 @@ struct Inner {
     last_use: AtomicU64,
     /// When this process began, Unix milliseconds.
     started_at: u64,
+    /// Browsers that show a code.
+    codes: Mutex<Vec<profiles::Waiting>>,
+    /// How many peers were removed: connections look then whether theirs is among them.
+    removals: watch::Sender<u64>,
     cancel: CancellationToken,
     tasks: TaskTracker,
 }
@@ -180,6 +189,8 @@ impl Host {
                 open_calls: Mutex::default(),
                 last_use: AtomicU64::new(now()),
                 started_at: now(),
+                codes: Mutex::default(),
+                removals: watch::Sender::new(0),
                 cancel: CancellationToken::new(),
                 tasks: TaskTracker::new(),
             }),

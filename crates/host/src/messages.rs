@@ -765,3 +765,35 @@ pub struct LedgerRow {
     /// True where amount, asset and state are the plugin's words.
     pub plugin: bool,
 }
+
+/// A browser that shows a code.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PairingView {
+    /// The name that it proposes, its own words.
+    pub proposed: String,
+    /// Until then the code can be confirmed, Unix milliseconds.
+    pub expires_at: u64,
+}
+
+/// A paired browser profile.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProfileView {
+    /// Its name, as it stands in its callers.
+    pub name: String,
+    /// The first bytes of its key's SHA-256.
+    pub key: String,
+    /// Unix milliseconds.
+    pub paired_at: u64,
+}
+
+/// A local app.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AppView {
+    /// Its name.
+    pub name: String,
+    /// Unix milliseconds.
+    pub added_at: u64,
+}

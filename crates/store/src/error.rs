@@ -75,6 +75,14 @@ pub enum StoreError {
         /// The name.
         name: String,
     },
+    /// The name, or the key or secret, is that of another peer.
+    #[error("there is a {what} named {name:?} already, or one with the same key; choose another name")]
+    PeerTaken {
+        /// Browser profile, or local app.
+        what: &'static str,
+        /// The name.
+        name: String,
+    },
     /// Another solution uses exactly this derivation path.
     #[error("the derivation path {key_path} belongs to another solution; choose another path")]
     KeyPathTaken {

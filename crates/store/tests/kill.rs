@@ -8,9 +8,9 @@ use std::process::Command;
 
 use entresol_durable::{KILL_AT, REGISTRY};
 use entresol_store::{
-    ApprovalState, CallState, CallerGrant, CallerGrantFilter, Decision, JournalFilter, JournalIntent, Network,
-    NewApproval, NewCall, NewReservation, NewSolution, NewTransfer, PolicyState, ReservationState, SolutionStatus,
-    Store, Transaction, TransactionState, TransactionUpdate, TransferKind, TransferUpdate,
+    App, ApprovalState, CallState, CallerGrant, CallerGrantFilter, Callers, Decision, JournalFilter, JournalIntent,
+    Network, NewApproval, NewCall, NewReservation, NewSolution, NewTransfer, PolicyState, ReservationState,
+    SolutionStatus, Store, Transaction, TransactionState, TransactionUpdate, TransferKind, TransferUpdate,
 };
 use serde_json::{Value, json};
 
@@ -116,6 +116,10 @@ fn reservation(subject: &str) -> NewReservation {
 fn reserved(store: &Store, subject: &str) -> Option<ReservationState> {
     let all = store.reservations(POLICY, 9).expect("read");
     all.into_iter().find(|one| one.subject == subject).map(|one| one.state)
+}
+
+fn app(name: &str, digest: u8) -> App {
+    App { name: name.to_owned(), secret_digest: vec![digest; 32], added_at: 20 }
 }
 
 fn call() -> NewCall {
@@ -366,6 +370,25 @@ const LIFE: &[Step] = &[
         },
         written: |store| {
             let names: Vec<_> = store.all_jobs().expect("read").into_iter().map(|job| job.name).collect();
+            names == ["second"]
+        },
+    },
+    Step {
+        point: "store.peer.put",
+        write: |store| store.put_app(&app("first", 1)).expect("stored"),
+        written: |store| !store.apps().expect("read").is_empty(),
+    },
+    Step {
+        point: "store.peer.remove",
+        write: |store| {
+            // Of an earlier life, perhaps.
+            if store.app("second").expect("read").is_none() {
+                store.put_app(&app("second", 2)).expect("stored");
+            }
+            store.remove_app("first", Callers::One("app:first"), 21).expect("removed");
+        },
+        written: |store| {
+            let names: Vec<_> = store.apps().expect("read").into_iter().map(|app| app.name).collect();
             names == ["second"]
         },
     },

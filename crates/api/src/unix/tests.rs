@@ -1,10 +1,14 @@
+use tokio::io::BufReader;
+
 use super::*;
+use crate::protocol::MAX_LINE;
+use crate::{bind, socket_path};
 
 async fn lines(bytes: &[u8]) -> Vec<Option<usize>> {
     let mut reader = BufReader::with_capacity(7, bytes);
     let mut found = Vec::new();
     loop {
-        match read_line(&mut reader).await.expect("readable") {
+        match read_line(&mut reader, MAX_LINE).await.expect("readable") {
             Line::Whole(line) => found.push(Some(line.len())),
             Line::TooLong => {
                 found.push(None);
