@@ -20,6 +20,14 @@ pub enum ApiError {
         /// The kernel's limit.
         limit: usize,
     },
+    /// A port of the loopback cannot be bound.
+    #[error("port {port} on 127.0.0.1 is taken; end the program that has it, or choose another with --site-port")]
+    Port {
+        /// The port asked for.
+        port: u16,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// Any error of the file system.
     #[error("cannot open the control socket {path}; check that the directory is writable", path = .path.display())]
     Socket {

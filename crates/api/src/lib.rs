@@ -17,6 +17,7 @@ mod error;
 mod protocol;
 mod server;
 mod session;
+pub mod site;
 mod table;
 mod unix;
 

@@ -26,6 +26,8 @@ pub mod codes {
     pub const LIMIT: i32 = -32005;
     /// Not authorised (EIP-1193).
     pub const UNAUTHORISED: i32 = 4100;
+    /// Not supported (EIP-1193).
+    pub const UNSUPPORTED: i32 = 4200;
     /// The user said no (EIP-1193).
     pub const REJECTED: i32 = 4001;
 }

@@ -24,7 +24,7 @@ mod message;
 mod rpc;
 mod socket;
 
-pub use http::{ROUTES, Route, SiteServer};
+pub use http::{EXTENSION_ID, ROUTES, Route, SiteServer};
 pub use message::{PROTOCOL_VERSION, challenge_text};
 pub use socket::{bind_site, serve_site, site_socket_path};
 
@@ -76,13 +76,7 @@ impl Site {
     /// `page`: where the wallet's own page is, told to paired extensions. Everything ends with `stop`.
     #[must_use]
     pub fn new(host: Host, page: Option<String>, stop: CancellationToken) -> Arc<Self> {
-        Arc::new(Self {
-            host,
-            page,
-            stop,
-            browsers: Arc::new(Semaphore::new(MAX_BROWSERS)),
-            apps: Mutex::default(),
-        })
+        Arc::new(Self { host, page, stop, browsers: Arc::new(Semaphore::new(MAX_BROWSERS)), apps: Mutex::default() })
     }
 
     /// A place for one more request of an app, if it has one left.

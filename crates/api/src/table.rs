@@ -1,6 +1,7 @@
 //! The dispatch table: every method of the control socket, by name.
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -86,6 +87,8 @@ impl Method {
 pub struct Control {
     host: Host,
     web_link: Option<WebLink>,
+    /// Where local apps reach the wallet, if its port could be had.
+    site: Option<SocketAddr>,
     stop: CancellationToken,
     sessions: Mutex<Sessions>,
     /// Whom every peer is taken for; the user, except in the test that asks as a stranger.
@@ -103,21 +106,28 @@ impl std::fmt::Debug for Control {
 impl Control {
     /// `stop` is cancelled by the method `shutdown`; the daemon waits for it.
     #[must_use]
-    pub fn new(host: Host, web_link: Option<WebLink>, stop: CancellationToken) -> Arc<Self> {
-        Self::made(host, web_link, stop, None)
+    pub fn new(host: Host, web_link: Option<WebLink>, site: Option<SocketAddr>, stop: CancellationToken) -> Arc<Self> {
+        Self::made(host, web_link, site, stop, None)
     }
 
     /// A control whose every peer is `actor`: what is refused to whoever is not the user.
     #[doc(hidden)]
     #[must_use]
     pub fn for_stranger(host: Host, web_link: Option<WebLink>, stop: CancellationToken, actor: Actor) -> Arc<Self> {
-        Self::made(host, web_link, stop, Some(actor))
+        Self::made(host, web_link, None, stop, Some(actor))
     }
 
-    fn made(host: Host, web_link: Option<WebLink>, stop: CancellationToken, stranger: Option<Actor>) -> Arc<Self> {
+    fn made(
+        host: Host,
+        web_link: Option<WebLink>,
+        site: Option<SocketAddr>,
+        stop: CancellationToken,
+        stranger: Option<Actor>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             host,
             web_link,
+            site,
             stop,
             sessions: Mutex::default(),
             stranger,
@@ -281,6 +291,21 @@ struct All {
 #[serde(deny_unknown_fields)]
 struct Id {
     id: i64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Code {
+    code: String,
+    #[serde(default)]
+    name: Option<String>,
+}
+
+/// Of a browser profile or an app.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Name {
+    name: String,
 }
 
 /// Number of a caller's grant, a policy, a screen or a notice.
@@ -455,6 +480,25 @@ pub static METHODS: &[Method] = &[
     method!("policy_dry_run", Free, DryRun, |c, _, actor, input| {
         c.host.policy_dry_run(&actor, input.policy, input.since).await?
     }),
+    // Browser profiles and local apps.
+    method!("pairings", Free, Nothing, |c, _, actor, _| c.host.pairings(&actor).await?),
+    method!("pair", Session, Code, |c, _, actor, input| {
+        c.host.pair(&actor, &input.code, input.name.as_deref()).await?
+    }),
+    method!("profiles", Free, Nothing, |c, _, actor, _| c.host.profiles(&actor).await?),
+    method!("profile_remove", Session, Name, |c, _, actor, input| c.host.profile_remove(&actor, &input.name).await?),
+    method!("app_add", Session, Name, |c, _, actor, input| {
+        c.host.authorize(&actor, &Operation::Decide, "app_add")?;
+        let Some(site) = c.site else {
+            let why = "the port for apps is taken; end the program that has it and start the daemon again, or give it \
+                       another with --site-port";
+            return Err(RpcError::new(codes::INTERNAL, why));
+        };
+        let secret = c.host.app_add(&actor, &input.name).await?;
+        json!({ "name": input.name, "url": format!("http://{site}/app/{}/{secret}", input.name) })
+    }),
+    method!("apps", Free, Nothing, |c, _, actor, _| c.host.apps(&actor).await?),
+    method!("app_remove", Session, Name, |c, _, actor, input| c.host.app_remove(&actor, &input.name).await?),
     // What plugins show.
     method!("screens", Free, Nothing, |c, _, actor, _| c.host.screens(&actor).await?),
     method!("screen_answer", Free, ScreenAnswered, |c, _, actor, input| {

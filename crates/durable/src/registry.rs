@@ -135,6 +135,9 @@ pub const REGISTRY: &[WritePoint] = &[
     point("layer1.transaction.broadcast", Process::Daemon, "a stored layer-1 transaction in an endpoint's pool"),
     // sandbox
     point("sandbox.cache.write", Process::Daemon, "the JavaScript engine, compiled for this machine"),
+    // entresol
+    point("entresol.bridge_script.write", Process::Command, "the script by which a browser starts the relay"),
+    point("entresol.bridge_manifest.write", Process::Command, "the manifest by which a browser finds that script"),
     // package
     point("package.tarball.write", Process::Daemon, "the approved copy of a plugin package"),
     point("package.anvil.write", Process::Command, "the verified anvil executable in the cache"),

@@ -6,9 +6,11 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use payments_node::NodeArgs;
 
+mod bridge;
 mod consent;
 mod duties;
 
+pub(crate) use bridge::{App, Bridge, BridgeCommand, Browser, Install};
 pub(crate) use consent::{Approvals, Approve, CallerGrant, Callers, Decide, Grants, Policy, PolicyRule};
 pub(crate) use duties::{
     Account, Activity, Exit, Fund, Notices, NoticesCommand, Passphrase, Period, Screens, Send, SetSettings, Settings,
@@ -134,6 +136,12 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Option<Callers>,
     },
+    /// Browsers: started by the extension [without a subcommand: relay between the browser and the daemon]
+    #[command(args_conflicts_with_subcommands = true)]
+    Bridge(Bridge),
+    /// Local apps: scripts and tools that reach the wallet by an address of their own
+    #[command(subcommand)]
+    App(App),
     /// What callers' requests pass without asking you [without a subcommand: list]
     Policy {
         #[command(subcommand)]
@@ -185,6 +193,10 @@ pub(crate) struct Daemon {
     /// Port of the local web page on 127.0.0.1; 0 takes a free one
     #[arg(long, default_value_t = 0)]
     pub(crate) web_port: u16,
+    /// Port on 127.0.0.1 for local apps and for extensions without native messaging; 0 takes a free one [default: the
+    /// one of the last time, so that the apps' addresses stay]
+    #[arg(long)]
+    pub(crate) site_port: Option<u16>,
     /// Run without the web page
     #[arg(long)]
     pub(crate) no_web: bool,

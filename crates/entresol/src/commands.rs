@@ -3,6 +3,7 @@
 pub(crate) mod accounts;
 pub(crate) mod actions;
 pub(crate) mod approvals;
+pub(crate) mod apps;
 pub(crate) mod backups;
 pub(crate) mod books;
 pub(crate) mod callers;

@@ -1,7 +1,8 @@
 //! The daemon: puts vault, store, sandbox, host, control socket and web page together, and takes them apart again.
 //!
 //! Order of starting: no core dumps, exclusive lock on the home, vault (the passphrase opens it), database (its key lies
-//! in the vault's file), engine, host, socket, page, ready line. Order of ending: socket and page, host, lock.
+//! in the vault's file), engine, host, page, listeners for browsers and apps, socket, ready line. Order of ending:
+//! listeners and page, host, lock.
 
 use std::fs::File;
 use std::io::IsTerminal;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use entresol_api::site::{Site, SiteServer};
 use entresol_api::{Control, WebLink};
 use entresol_host::{Host, HostConfig};
 use entresol_sandbox::Engine;
@@ -81,20 +83,26 @@ pub(crate) async fn run(context: &Context, args: &cli::Daemon) -> anyhow::Result
         allow_private_urls: true,
         kdf_cost: entresol_vault::KdfCost::default(),
     };
-    let host = Host::start(config, vault, store, engine).await?;
+    let host = Host::start(config, vault, store.clone(), engine).await?;
     let page = match args.no_web {
         true => None,
         false => Some(WebServer::start(host.clone(), args.web_port, stop.clone()).await?),
     };
     let link = page.clone().map(|page| -> WebLink { Arc::new(move || page.link().map_err(|error| error.to_string())) });
-    let control = Control::new(host.clone(), link, stop.clone());
+    let (site, apps) = listen(&host, &store, page.as_ref(), args.site_port, &stop).await?;
+    drop(store);
+    let browsers = entresol_api::site::bind_site(home)?;
+    let browsing = tokio::spawn(entresol_api::site::serve_site(site, browsers));
+    let control = Control::new(host.clone(), link, apps.as_ref().map(SiteServer::address), stop.clone());
     let listener = entresol_api::bind(home)?;
     let socket = entresol_api::socket_path(home);
     let serving = tokio::spawn(entresol_api::serve(control, listener, stop.clone()));
 
     // Whoever starts a daemon waits for this line.
     let address = page.as_ref().map(|page| format!("http://{}", page.address()));
-    let ready = json!({ "ready": true, "home": home, "socket": socket, "page": address, "pid": std::process::id() });
+    let site = apps.as_ref().map(|apps| format!("http://{}", apps.address()));
+    let ready = json!({
+        "ready": true, "home": home, "socket": socket, "page": address, "site": site, "pid": std::process::id() });
     context.out.either(&ready, |_| {
         format!("ready: wallet in {}; go on in another terminal, Ctrl-C ends the daemon", home.display())
     })?;
@@ -105,11 +113,52 @@ pub(crate) async fn run(context: &Context, args: &cli::Daemon) -> anyhow::Result
     tracing::info!("ending");
     stop.cancel();
     serving.await.context("the control socket's task failed")?;
+    browsing.await.context("the browsers' socket's task failed")?;
+    if let Some(apps) = apps {
+        apps.ended().await;
+    }
     if let Some(page) = page {
         page.ended().await;
     }
     host.shutdown().await;
     Ok(())
+}
+
+/// The setting in which the port for apps is remembered: their addresses name it.
+const SITE_PORT: &str = "site_port";
+
+/// Opens the listener for local apps and the extension's WebSocket, on the port that it had the last time. When another
+/// program has that one, the wallet goes on without: what would answer there is not the wallet.
+async fn listen(
+    host: &Host,
+    store: &Store,
+    page: Option<&WebServer>,
+    asked: Option<u16>,
+    stop: &CancellationToken,
+) -> anyhow::Result<(Arc<Site>, Option<SiteServer>)> {
+    let page = page.map(|page| format!("http://{}/", page.address()));
+    let site = Site::new(host.clone(), page, stop.clone());
+    let remembered = store.meta(SITE_PORT)?.and_then(|port| u16::try_from(port.as_u64()?).ok());
+    let server = match (SiteServer::start(Arc::clone(&site), asked.or(remembered).unwrap_or(0)).await, asked) {
+        (Ok(server), _) => server,
+        (Err(error), Some(_)) => return Err(error.into()),
+        (Err(error), None) => {
+            let error = anyhow::Error::from(error);
+            tracing::warn!(
+                "local apps cannot reach the wallet: {error:#}; their addresses name this port, and whatever answers \
+                 there now is not the wallet"
+            );
+            return Ok((site, None));
+        }
+    };
+    let port = server.address().port();
+    if remembered != Some(port) {
+        // A full disk is no reason not to start.
+        if let Err(error) = store.put_meta(SITE_PORT, &json!(port)) {
+            tracing::warn!(%error, "the port for apps was not remembered: it may be another one at the next start");
+        }
+    }
+    Ok((site, Some(server)))
 }
 
 /// One daemon a home. The kernel releases the lock with the process, however it ends.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`cli`] | the command line, as clap reads it |
 //! | [`commands`] | one function a command; each is a call over the control socket and a table |
+//! | [`bridge`] | the browser's end: the relay, its installation, pairing |
 //! | [`daemon`] | puts vault, store, sandbox, host, api and web together |
 //! | [`devnet`], [`demo`] | real processes on a local chain |
 //! | [`hardening`] | no core dumps, no debuggers |
@@ -12,6 +13,7 @@
 
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests write files of their own"))]
 
+mod bridge;
 mod cli;
 mod commands;
 mod context;
@@ -48,7 +50,7 @@ mod exit {
 const LAST_TURN: std::time::Duration = std::time::Duration::from_secs(6);
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::parse_from(bridge::arguments(std::env::args_os()));
     let json = cli.global.json;
     match run(cli) {
         Ok(code) => code,
@@ -114,6 +116,8 @@ async fn dispatch(command: Command, context: Context) -> anyhow::Result<ExitCode
         Command::Approvals { command } => return commands::approvals::approvals(context, command).await,
         Command::Grants(command) => commands::grants::grants(context, command).await?,
         Command::Callers { command } => commands::callers::callers(context, command).await?,
+        Command::Bridge(args) => bridge::bridge(context, args).await?,
+        Command::App(command) => commands::apps::app(context, command).await?,
         Command::Policy { command } => commands::policies::policy(context, command).await?,
         Command::Screens { command } => commands::screens::screens(context, command).await?,
         Command::Notices(args) => commands::screens::notices(context, args).await?,

@@ -45,13 +45,14 @@ pub struct Pairing {
     /// `K7QD-M2XP`.
     pub code: String,
     host: Host,
+    until: tokio::time::Instant,
     confirmed: oneshot::Receiver<String>,
 }
 
 impl Pairing {
     /// The profile's name, when the user has confirmed the code; `None` when its time is over. Cancel safe.
     pub async fn confirmed(&mut self) -> Option<String> {
-        tokio::time::timeout(CODE_LIFETIME, &mut self.confirmed).await.ok()?.ok()
+        tokio::time::timeout_at(self.until, &mut self.confirmed).await.ok()?.ok()
     }
 }
 
@@ -114,7 +115,7 @@ impl Host {
         });
         drop(codes);
         self.changed();
-        Ok(Pairing { code, host: self.clone(), confirmed })
+        Ok(Pairing { code, host: self.clone(), until: tokio::time::Instant::now() + CODE_LIFETIME, confirmed })
     }
 
     /// Pairings that wait for their code. The codes are not told: whoever confirms one has read it in the browser.

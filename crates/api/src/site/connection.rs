@@ -259,7 +259,9 @@ impl<O: Sink<String, Error = io::Error> + Unpin + Send> Connection<'_, O> {
 
     async fn send(&mut self, message: &Outgoing) -> Result<(), End> {
         let text = serde_json::to_string(message).map_err(io::Error::other)?;
-        tokio::time::timeout(SEND_TIME, self.out.send(text)).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        tokio::time::timeout(SEND_TIME, self.out.send(text))
+            .await
+            .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
         Ok(())
     }
 }
@@ -281,4 +283,10 @@ async fn watch(host: Host, caller: Caller, document: u64, serial: u64, to: mpsc:
             return;
         }
     }
+}
+
+/// What the popup shows.
+async fn popup(site: &Site, profile: &str, page: Option<&Caller>) -> Json {
+    let _ = page;
+    serde_json::json!({ "profile": profile, "web": site.page })
 }

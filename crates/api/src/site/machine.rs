@@ -52,11 +52,17 @@ pub(super) enum Step {
 
 #[derive(Debug)]
 enum Phase {
-    Challenged { nonce: String },
+    Challenged {
+        nonce: String,
+    },
     /// Until the connection has said whose key it is.
     Proved,
-    Unpaired { key: Vec<u8> },
-    Welcome { profile: String },
+    Unpaired {
+        key: Vec<u8>,
+    },
+    Welcome {
+        profile: String,
+    },
 }
 
 #[derive(Debug)]
@@ -167,7 +173,9 @@ impl Machine {
                     "this browser is not paired with the wallet; open the extension's window for a code",
                 ),
             ))),
-            _ => Err(Refused("a message out of order: first `hello`, then `pair` until there is a `welcome`".to_owned())),
+            _ => {
+                Err(Refused("a message out of order: first `hello`, then `pair` until there is a `welcome`".to_owned()))
+            }
         }
     }
 
