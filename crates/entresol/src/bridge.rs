@@ -14,7 +14,7 @@ mod install;
 mod relay;
 
 /// Name under which extensions ask for the relay.
-const NATIVE_HOST: &str = "entresol.bridge";
+const NATIVE_HOST: &str = "com.entresol.bridge";
 /// Id of our extension in Firefox, from its manifest.
 const FIREFOX_ID: &str = "wallet@entresol.example";
 
