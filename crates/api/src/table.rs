@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use entresol_host::messages::{
-    ActivityFilter, CallInput, CallerGrantInput, Decision, ExitInput, FundInput, GatewayCallInput, LedgerFilter,
-    NetworkInput, PolicyInput, ReplaceInput, SendInput, Settings, SignInput, SolutionInput,
+    ActivityFilter, CallInput, CallerGrantInput, ConnectionInput, Decision, ExitInput, FundInput, GatewayCallInput,
+    LedgerFilter, NetworkInput, PolicyInput, ReplaceInput, SendInput, Settings, SignInput, SolutionInput,
 };
 use entresol_host::screen::Answer as ScreenAnswer;
 use entresol_host::{Actor, Host, HostError, Operation};
@@ -317,6 +317,12 @@ struct Number {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct CallerName {
+    caller: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct DryRun {
     policy: PolicyInput,
     /// Unix milliseconds.
@@ -473,6 +479,13 @@ pub static METHODS: &[Method] = &[
         c.host.caller_grant(&actor, input).await?
     }),
     method!("caller_revoke", Session, Number, |c, _, actor, input| c.host.caller_revoke(&actor, input.id).await?),
+    method!("caller_connections", Free, Nothing, |c, _, actor, _| c.host.caller_connections(&actor).await?),
+    method!("caller_connect", Session, ConnectionInput, |c, _, actor, input| {
+        c.host.caller_connect(&actor, input).await?
+    }),
+    method!("caller_disconnect", Session, CallerName, |c, _, actor, input| {
+        c.host.caller_disconnect(&actor, &input.caller).await?
+    }),
     method!("policies", Free, Nothing, |c, _, actor, _| c.host.policies(&actor).await?),
     method!("policy_add", Session, PolicyInput, |c, _, actor, input| c.host.policy_add(&actor, input).await?),
     method!("policy_revoke", Session, Number, |c, _, actor, input| c.host.policy_revoke(&actor, input.id).await?),

@@ -14,6 +14,7 @@ use crate::messages::{ApprovalView, Decision, Row};
 use crate::plugin::Cause;
 use crate::policies::{locked_error, reservations, still_fits};
 use crate::policy::Ask;
+use crate::site::{ConnectPlan, NetworkPlan, ProposePlan};
 use crate::solutions::install_plan;
 use crate::{Actor, Host, LONGEST_WAIT, Operation, locked, now};
 use alloy::primitives::U256;
@@ -275,10 +276,12 @@ impl Host {
         self.approval_view(&approval)
     }
 
-    /// What the user narrows while saying yes: permissions of an install that they refuse.
+    /// What the user narrows or chooses while saying yes: permissions of an install that they refuse, accounts that a
+    /// caller will see.
     fn choice(&self, approval: &Approval, decision: &Decision) -> Result<Json, HostError> {
+        let accounts = self.chosen_accounts(approval, decision)?;
         if decision.refuse.is_empty() {
-            return Ok(Json::Null);
+            return Ok(accounts);
         }
         if approval.request.kind != "install" {
             return Err(HostError::invalid("only permissions of an install can be refused one by one"));
@@ -418,6 +421,9 @@ impl Host {
                 check_intent(&approval)?;
                 match kind.as_str() {
                     "install" => host.execute_install(&approval).await,
+                    "connect" => host.execute_connect(&approval).await,
+                    "network" => host.execute_network(&approval).await,
+                    "propose" => host.execute_propose(&approval).await,
                     "caller" => host.execute_caller(id, &approval.request.intent).await,
                     "call" => host.execute_caller_call(&approval).await,
                     "deposit" | "withdraw" | "fund" | "exit" => host.execute_call(&approval).await,
@@ -452,7 +458,7 @@ impl Host {
         self.settle_failed(&failed)
     }
 
-    fn approval_view(&self, approval: &Approval) -> Result<ApprovalView, HostError> {
+    pub(crate) fn approval_view(&self, approval: &Approval) -> Result<ApprovalView, HostError> {
         let request = &approval.request;
         let shown: Shown = serde_json::from_value(request.shown.clone())
             .map_err(|e| HostError::internal(format!("stored request: {e}")))?;
@@ -489,6 +495,9 @@ fn check_intent(approval: &Approval) -> Result<(), HostError> {
     let intent = request.intent.clone();
     let digest = match request.kind.as_str() {
         "install" => install_plan(&intent)?.digest()?,
+        "connect" => serde_json::from_value::<ConnectPlan>(intent).map_err(stored)?.digest()?,
+        "network" => serde_json::from_value::<NetworkPlan>(intent).map_err(stored)?.digest()?,
+        "propose" => serde_json::from_value::<ProposePlan>(intent).map_err(stored)?.digest()?,
         "caller" => serde_json::from_value::<CallerPlan>(intent).map_err(stored)?.digest()?,
         "call" => serde_json::from_value::<CallPlan>(intent).map_err(stored)?.digest()?,
         "deposit" | "withdraw" | "fund" | "send" | "replace" | "cancel" | "exit" => {

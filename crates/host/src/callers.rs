@@ -134,6 +134,12 @@ impl Host {
     /// 4100 for a solution, action or state name that is not there, always in the same words: who was granted nothing
     /// cannot list what the wallet holds. Too many requests.
     pub async fn caller_request(&self, caller: &Caller, input: CallerGrantInput) -> Result<i64, HostError> {
+        let proposal = self.grant_proposal(caller, input)?;
+        Ok(self.submit(proposal).await?.id)
+    }
+
+    /// A caller's question for a grant on a solution.
+    pub(crate) fn grant_proposal(&self, caller: &Caller, input: CallerGrantInput) -> Result<Proposal, HostError> {
         self.authorize(&Actor::Caller(caller.clone()), &Operation::Introduce, "wallet_requestPermissions")?;
         let wanted = input.solution.clone();
         let plan = self.caller_plan(caller.clone(), input).map_err(|error| {
@@ -142,7 +148,7 @@ impl Host {
         })?;
         let rows = self.caller_rows(&plan)?;
         let name = self.solution_name(plan.solution)?;
-        let view = self.submit(Proposal {
+        Ok(Proposal {
             solution: Some(plan.solution),
             rows,
             warnings: vec!["Each action asks you again, unless you make a policy for this caller.".to_owned()],
@@ -153,8 +159,7 @@ impl Host {
                 &plan,
                 format!("Let {caller} ask for actions of {name} and see the state named here?"),
             )?
-        });
-        Ok(view.await?.id)
+        })
     }
 
     /// The user grants by their own hand.
@@ -191,23 +196,39 @@ impl Host {
             .iter()
             .find(|grant| grant.id == id)
             .ok_or_else(|| HostError::not_found(format!("there is no caller grant {id}; see `entresol callers`")))?;
+        self.revoke_caller_grant(grant, actor).await
+    }
+
+    /// Takes a grant back for whoever may: the user, or the caller itself.
+    pub(crate) async fn revoke_caller_grant(&self, grant: &CallerGrant, actor: &Actor) -> Result<(), HostError> {
         let intent = JournalIntent {
             solution: Some(grant.solution),
             actor: actor.to_string(),
             action: "revoke caller".into(),
             resource: grant.caller.clone(),
-            detail: json!({ "grant": id }),
+            detail: json!({ "grant": grant.id }),
         };
         self.journaled(intent, async {
             self.revoke_policies(&grant.caller, grant.solution, "the caller's grant was revoked")?;
-            Ok(self.store().revoke_caller_grant(id, now())?)
+            Ok(self.store().revoke_caller_grant(grant.id, now())?)
         })
         .await?;
+        self.access_changed();
         self.expire_requests("its caller's grant was revoked", |request| {
             request.solution == Some(grant.solution) && request.requester["who"] == json!(grant.caller)
-        })?;
-        self.changed();
-        Ok(())
+        })
+    }
+
+    /// The grants that a caller holds now; what it held on solutions that were removed is gone with them.
+    pub(crate) fn grants_of(&self, caller: &Caller) -> Result<Vec<CallerGrant>, HostError> {
+        let filter =
+            CallerGrantFilter { caller: Some(caller.key()), active_at: Some(now()), ..CallerGrantFilter::default() };
+        let mut grants = self.store().caller_grants(&filter)?;
+        if !grants.is_empty() {
+            let there = self.store().solutions()?;
+            grants.retain(|grant| there.iter().any(|solution| solution.id == grant.solution));
+        }
+        Ok(grants)
     }
 
     /// What a caller may do on a solution now, if anything.
@@ -249,7 +270,7 @@ impl Host {
             Ok(self.store().put_caller_grant(&key, plan.solution, &caveats, plan.expires_at, finished, now())?)
         };
         let grant = self.journaled(intent, write).await?;
-        self.changed();
+        self.access_changed();
         Ok(grant)
     }
 

@@ -341,6 +341,10 @@ impl Host {
     /// # Errors
     /// The database.
     pub async fn solutions_as(&self, caller: &Caller) -> Result<Vec<Json>, HostError> {
+        self.caller_solutions(caller)
+    }
+
+    pub(crate) fn caller_solutions(&self, caller: &Caller) -> Result<Vec<Json>, HostError> {
         self.authorize(&Actor::Caller(caller.clone()), &Operation::Introduce, "layer2_getSolutions")?;
         let mut seen = Vec::new();
         for solution in self.store().solutions()? {

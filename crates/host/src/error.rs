@@ -10,6 +10,8 @@ pub mod code {
     pub const UNAUTHORIZED: i32 = 4100;
     /// EIP-1193: not supported.
     pub const UNSUPPORTED: i32 = 4200;
+    /// EIP-3326: the wallet does not know this chain.
+    pub const UNKNOWN_CHAIN: i32 = 4902;
     /// EIP-1193: disconnected (node or chain does not answer).
     pub const DISCONNECTED: i32 = 4900;
     /// JSON-RPC: parameters that do not fit.

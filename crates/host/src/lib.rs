@@ -41,6 +41,7 @@ mod plugin;
 mod policies;
 pub mod policy;
 mod profiles;
+mod reads;
 mod schedule;
 pub mod screen;
 mod screens;
@@ -72,7 +73,7 @@ use plugin::connections::Connections;
 use serde_json::{Value as Json, json};
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -114,6 +115,10 @@ struct Inner {
     solutions: Mutex<HashMap<i64, Arc<solutions::Running>>>,
     connections: Connections,
     changes: watch::Sender<u64>,
+    /// Grows when what some caller may see has changed (and `changes` then grows too): events of callers read the
+    /// database only then.
+    access: AtomicU64,
+    caller_rates: site::CallerRates,
     /// Calls with an idempotency id that run in this process: `(caller, id)`.
     calls: Mutex<HashSet<(String, String)>>,
     /// Owner accounts that were looked up: addresses are no secret and stay known while the seed is locked.
@@ -177,6 +182,8 @@ impl Host {
                 solutions: Mutex::default(),
                 connections: Connections::default(),
                 changes: watch::Sender::new(0),
+                access: AtomicU64::new(0),
+                caller_rates: site::CallerRates::default(),
                 calls: Mutex::default(),
                 owners: Mutex::default(),
                 proposing: Mutex::default(),
@@ -299,6 +306,12 @@ impl Host {
     /// Something that a screen could show has changed.
     pub(crate) fn changed(&self) {
         self.inner.changes.send_modify(|version| *version += 1);
+    }
+
+    /// Accounts, networks or grants of some caller have changed, or the solutions that they name.
+    pub(crate) fn access_changed(&self) {
+        self.inner.access.fetch_add(1, Ordering::Release);
+        self.changed();
     }
 
     pub(crate) fn child_token(&self) -> CancellationToken {

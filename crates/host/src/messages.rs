@@ -392,6 +392,74 @@ pub struct CallerGrantView {
     pub expires_at: Option<u64>,
 }
 
+/// Parameters of `caller_connect`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ConnectionInput {
+    /// `site:PROFILE:ORIGIN` or `app:NAME`.
+    pub caller: String,
+    /// Owner accounts that it will see, in this order; the first owner when empty.
+    #[serde(default)]
+    pub accounts: Vec<u32>,
+    /// Name of the network that it looks at; the wallet's first when absent.
+    #[serde(default)]
+    pub network: Option<String>,
+}
+
+/// What a caller sees of layer 1.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConnectionView {
+    /// Canonical caller.
+    pub caller: String,
+    /// The accounts, in the order in which it sees them.
+    pub accounts: Vec<ConnectedAccount>,
+    /// Name of its network.
+    pub network: String,
+    /// Chain id of that network.
+    pub chain_id: u64,
+    /// Unix milliseconds.
+    pub changed_at: u64,
+}
+
+/// An owner account that a caller sees.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConnectedAccount {
+    /// The owner's index.
+    pub index: u32,
+    /// Its address; unknown while the seed is locked and it was never looked up.
+    pub address: Option<String>,
+}
+
+/// What a browser's popup shows of its page's caller: nothing of others but how many requests wait in all.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CallerPopup {
+    /// The addresses that it sees now.
+    pub accounts: Vec<String>,
+    /// Its permissions, as `wallet_getPermissions` gives them.
+    pub grants: Vec<Json>,
+    /// Its own requests that wait for the user.
+    pub approvals: Vec<CallerPopupApproval>,
+    /// Requests that wait, of everybody.
+    pub pending: u64,
+    /// The seed is locked.
+    pub locked: bool,
+}
+
+/// A request of the page's own.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CallerPopupApproval {
+    /// Number of the approval.
+    pub id: i64,
+    /// The wallet's sentence.
+    pub sentence: String,
+    /// Canonical caller.
+    pub caller: String,
+}
+
 /// Parameters of `policy_add` and `policy_dry_run`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

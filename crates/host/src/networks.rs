@@ -87,29 +87,33 @@ impl Host {
                 input.name, known.chain_id
             )));
         }
-        let default = if DEVELOPMENT.contains(&chain_id) { 1 } else { CONFIRMATIONS };
         let record = entresol_store::Network {
             name: input.name.clone(),
             chain_id,
             rpc_urls: input.rpc_urls.clone(),
-            confirmations: input.confirmations.unwrap_or(default).max(1),
+            confirmations: input.confirmations.unwrap_or(confirmations(chain_id)).max(1),
         };
+        self.add_network(record, urls).await?;
+        let views = self.network_views()?;
+        views.into_iter().find(|view| view.name == input.name).ok_or_else(|| HostError::internal("the network is gone"))
+    }
+
+    /// Adds a network, or replaces the settings of the one with this name, once its endpoint has shown its chain id.
+    pub(crate) async fn add_network(&self, record: entresol_store::Network, urls: Vec<Url>) -> Result<(), HostError> {
         let network = Network::connect(self.network_config(&record, urls)).await?;
         network.close();
+        self.note_first_network()?;
         self.store().put_network(&record)?;
         if let Some(slot) = self.inner.networks.slot(&record.name)
             && let Some(old) = slot.runtime.borrow().clone()
         {
             old.network.close();
         }
-        self.start_network(record.clone());
-        let _ = tokio::time::timeout(RETRY * 10, self.runtime_ready(&record.name)).await;
-        self.changed();
-        let views = self.network_views()?;
-        views
-            .into_iter()
-            .find(|view| view.name == record.name)
-            .ok_or_else(|| HostError::internal("the network is gone"))
+        let name = record.name.clone();
+        self.start_network(record);
+        let _ = tokio::time::timeout(RETRY * 10, self.runtime_ready(&name)).await;
+        self.access_changed();
+        Ok(())
     }
 
     /// The networks and how they are.
@@ -350,6 +354,11 @@ pub(crate) fn stage(status: &TransactionStatus) -> &'static str {
 
 fn no_network(name: &str) -> HostError {
     HostError::not_found(format!("there is no network {name:?}; add it with `entresol network add {name} RPC_URL`"))
+}
+
+/// Blocks until an inclusion on this chain counts as settled.
+pub(crate) fn confirmations(chain_id: u64) -> u64 {
+    if DEVELOPMENT.contains(&chain_id) { 1 } else { CONFIRMATIONS }
 }
 
 /// Short handles: lower-case letters, digits and hyphens.

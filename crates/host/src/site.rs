@@ -8,17 +8,26 @@
 mod accounts;
 mod chains;
 mod events;
+mod permissions;
+mod propose;
+mod rates;
+mod reads;
 
-pub(crate) use accounts::eth_accounts;
-pub(crate) use chains::eth_chain_id;
+pub(crate) use accounts::{ConnectPlan, eth_accounts, eth_request_accounts};
+pub(crate) use chains::{NetworkPlan, add_chain, eth_chain_id, net_version, switch_chain, web3_client_version};
 pub use events::{CallerEvent, CallerEvents};
+pub(crate) use permissions::{get_permissions, request_permissions, revoke_permissions};
+pub(crate) use propose::{ProposePlan, add_solution};
+pub(crate) use rates::{Bucket, CallerRates};
+pub(crate) use reads::read;
 
 use crate::callers::Caller;
 use crate::error::HostError;
 use crate::networks::Runtime;
-use crate::{Actor, Host, Operation, now};
+use crate::policies::locked_error;
+use crate::{Actor, Host, Operation};
 use alloy::primitives::Address;
-use entresol_store::{CallerGrantFilter, Network};
+use entresol_store::Network;
 
 /// What a caller sees of layer 1.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,9 +50,7 @@ impl Host {
         if !self.connection(caller)?.accounts.is_empty() {
             return Ok(true);
         }
-        let filter =
-            CallerGrantFilter { caller: Some(caller.key()), active_at: Some(now()), ..CallerGrantFilter::default() };
-        Ok(!self.store().caller_grants(&filter)?.is_empty())
+        Ok(!self.grants_of(caller)?.is_empty())
     }
 
     /// The network that `caller` looks at, as it is registered.
@@ -74,7 +81,12 @@ impl Host {
     /// 4100 when the address is not among the accounts granted to it, whether the wallet has it or not, and while the
     /// seed is locked.
     pub(crate) fn caller_account(&self, caller: &Caller, address: Address) -> Result<u32, HostError> {
-        for index in self.connection(caller)?.accounts {
+        let accounts = self.connection(caller)?.accounts;
+        // While locked it is not said which address is right: the caller sees none.
+        if self.vault().is_locked() && !accounts.is_empty() {
+            return Err(locked_error());
+        }
+        for index in accounts {
             if self.owner(index).is_ok_and(|account| account.address == address) {
                 let act = Operation::Act { account: index };
                 self.authorize(&Actor::Caller(caller.clone()), &act, &address.to_checksum(None))?;

@@ -71,6 +71,16 @@ impl Host {
     /// Any input that does not fit, by name; nothing has changed then.
     pub async fn solution_add(&self, actor: &Actor, input: SolutionInput) -> Result<ApprovalView, HostError> {
         self.authorize(actor, &Operation::Propose, "solution_add")?;
+        self.propose_solution(Requester::of(actor), None, input).await
+    }
+
+    /// As [`solution_add`](Self::solution_add), for the user or for a caller whose proposal the user agreed to look at.
+    pub(crate) async fn propose_solution(
+        &self,
+        requester: Requester,
+        proposed_by: Option<String>,
+        input: SolutionInput,
+    ) -> Result<ApprovalView, HostError> {
         if let Some(known) = self.known_request(input.request_key.as_deref())? {
             return Ok(known);
         }
@@ -154,11 +164,14 @@ impl Host {
             rows.extend(found.rows());
             warnings.extend(found.warnings());
         }
+        if let Some(who) = proposed_by {
+            rows.insert(0, Row { label: "Proposed by".to_owned(), value: who });
+        }
         self.submit(Proposal {
             request_key: input.request_key,
             rows,
             warnings,
-            ..Proposal::new("install", Requester::of(actor), plan.digest()?, &plan, sentence)?
+            ..Proposal::new("install", requester, plan.digest()?, &plan, sentence)?
         })
         .await
     }
@@ -259,6 +272,7 @@ impl Host {
             cancel,
         });
         locked(&self.inner.solutions).insert(solution.id, Arc::clone(&running));
+        self.access_changed();
         self.follow_layer1(&running);
         self.follow_schedule(&running);
         Ok(())
@@ -274,6 +288,7 @@ impl Host {
         if let Some(running) = locked(&self.inner.solutions).remove(&id) {
             running.cancel.cancel();
             running.plugin.stop();
+            self.access_changed();
         }
     }
 
@@ -317,7 +332,7 @@ impl Host {
         })
         .await?;
         self.expire_requests("its solution was removed", |request| request.solution == Some(solution.id))?;
-        self.changed();
+        self.access_changed();
         Ok(())
     }
 

@@ -46,6 +46,7 @@ fn what_needs_no_proof_is_a_closed_list() {
             "grants",
             "grants_refused",
             "callers",
+            "caller_connections",
             "policies",
             "policy_dry_run",
             "pairings",

@@ -31,6 +31,9 @@ pub(crate) struct Approve {
     /// it has; may be given several times
     #[arg(long, value_name = "PERMISSION", num_args = 1..)]
     pub(crate) refuse: Vec<String>,
+    /// Of a request to connect: let the caller see this account instead of those shown; may be given several times
+    #[arg(long = "account", value_name = "N")]
+    pub(crate) accounts: Vec<u32>,
 }
 
 /// `entresol approvals approve|reject`
@@ -75,8 +78,17 @@ pub(crate) struct Permission {
 /// `entresol callers …`
 #[derive(Debug, Subcommand)]
 pub(crate) enum Callers {
-    /// List who may ask for what
+    /// List who may ask for what, and who sees which accounts
     List,
+    /// List who sees which accounts, and on which network
+    Connected,
+    /// Let a website or app see accounts without its asking; every signature and transaction still asks you
+    Connect(CallerConnect),
+    /// Take a caller's accounts back, at once
+    Disconnect {
+        /// Who: site:PROFILE:https://shop.example or app:NAME
+        caller: String,
+    },
     /// Let a caller ask for actions of a solution and see its state; every action still asks you
     Grant(CallerGrant),
     /// Take a caller's grant back, at once; its policies on that solution end with it
@@ -84,6 +96,19 @@ pub(crate) enum Callers {
         /// Number of the grant, from `callers list`
         id: u64,
     },
+}
+
+/// `entresol callers connect`
+#[derive(Debug, Args)]
+pub(crate) struct CallerConnect {
+    /// Who: site:PROFILE:https://shop.example or app:NAME
+    pub(crate) caller: String,
+    /// An account that it will see; may be given several times (default: account 0)
+    #[arg(long = "account", value_name = "N")]
+    pub(crate) accounts: Vec<u32>,
+    /// The network that it looks at (default: the wallet's first)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) network: Option<String>,
 }
 
 /// `entresol callers grant`

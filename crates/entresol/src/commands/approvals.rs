@@ -40,27 +40,28 @@ pub(crate) async fn approvals(context: &Context, command: Option<Approvals>) -> 
             let approval: ApprovalView = daemon.get("approval", json!({ "id": id })).await?;
             context.out.either(&approval, show)?;
         }
-        Approvals::Approve(Approve { decide: args, refuse }) => {
-            return decide(context, &mut daemon, args, Some(&refuse)).await;
+        Approvals::Approve(Approve { decide: args, refuse, accounts }) => {
+            return decide(context, &mut daemon, args, Some((&refuse, accounts))).await;
         }
         Approvals::Reject(args) => return decide(context, &mut daemon, args, None).await,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// `refuse`: the permissions that are not granted while approving; none to reject the whole request.
+/// `yes`: the permissions that are not granted while approving, and the accounts chosen; none to reject the request.
 async fn decide(
     context: &Context,
     daemon: &mut Daemon,
     args: Decide,
-    refuse: Option<&[String]>,
+    yes: Option<(&[String], Vec<u32>)>,
 ) -> anyhow::Result<ExitCode> {
-    let approve = refuse.is_some();
+    let approve = yes.is_some();
+    let (refuse, accounts) = yes.unwrap_or_default();
     let approval: ApprovalView = daemon.get("approval", json!({ "id": args.id })).await?;
     if approval.state != "pending" {
         bail!("request {} is {} already; see `entresol approvals list --all`", approval.id, visible(&approval.state));
     }
-    let refuse = refused(&approval, refuse.unwrap_or_default())?;
+    let refuse = refused(&approval, refuse)?;
     context.out.line(show(&approval));
     if !refuse.is_empty() {
         context.out.line("You refuse:");
@@ -75,7 +76,7 @@ async fn decide(
             return Ok(ExitCode::from(exit::FAILED));
         }
     };
-    let decision = Decision { id: approval.id, approve, digest, refuse, accounts: Vec::new() };
+    let decision = Decision { id: approval.id, approve, digest, refuse, accounts };
     let mut approval: ApprovalView = daemon.get("approval_decide", decision).await?;
     if approve && !args.no_wait {
         let progress = Progress::new(context.out, "approved; waiting for what comes of it");

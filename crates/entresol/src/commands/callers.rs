@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use entresol_host::Caller;
-use entresol_host::messages::{CallerGrantInput, CallerGrantView, SolutionView};
+use entresol_host::messages::{CallerGrantInput, CallerGrantView, ConnectionInput, ConnectionView, SolutionView};
 use serde_json::json;
 
 use crate::cli::{CallerGrant, Callers};
@@ -16,12 +16,49 @@ pub(crate) async fn callers(context: &Context, command: Option<Callers>) -> anyh
     match command.unwrap_or(Callers::List) {
         Callers::List => {
             let list: Vec<CallerGrantView> = daemon.get("callers", json!({})).await?;
+            let connected: Vec<ConnectionView> = daemon.get("caller_connections", json!({})).await?;
             let names = Names::read(&mut daemon).await?;
             context.out.either(&list, |list| {
-                if list.is_empty() {
+                let mut parts = Vec::new();
+                if !list.is_empty() {
+                    parts.push(grants_table(list, &names));
+                }
+                if !connected.is_empty() {
+                    parts.push(connections_table(&connected, &names));
+                }
+                if parts.is_empty() {
                     return "No website, app or other solution may ask for anything.".to_owned();
                 }
-                grants_table(list, &names)
+                parts.join("\n")
+            })
+        }
+        Callers::Connected => {
+            let connected: Vec<ConnectionView> = daemon.get("caller_connections", json!({})).await?;
+            context.out.either(&connected, |connected| {
+                if connected.is_empty() {
+                    return "No website or app sees an account.".to_owned();
+                }
+                connections_table(connected, &Names::default())
+            })
+        }
+        Callers::Connect(args) => {
+            let input = ConnectionInput {
+                caller: caller_key(&mut daemon, &args.caller).await?,
+                accounts: args.accounts,
+                network: args.network,
+            };
+            let connected: ConnectionView = daemon.get("caller_connect", input).await?;
+            context.out.either(&connected, |connected| {
+                let mut text = connections_table(std::slice::from_ref(connected), &Names::default());
+                text.push_str("\nEach signature and transaction still waits for you.");
+                text
+            })
+        }
+        Callers::Disconnect { caller } => {
+            let caller = caller_key(&mut daemon, &caller).await?;
+            daemon.call("caller_disconnect", json!({ "caller": caller })).await?;
+            context.out.either(&json!({ "disconnected": caller }), |_| {
+                "It sees no account any more; what it had asked for in their name has left the queue.".to_owned()
             })
         }
         Callers::Grant(args) => grant(context, &mut daemon, args).await,
@@ -71,6 +108,23 @@ fn grants_table(list: &[CallerGrantView], names: &Names) -> String {
                 grant.actions.join(", "),
                 grant.state.join(", "),
                 grant.expires_at.map_or_else(|| "you revoke it".to_owned(), times::utc),
+            ]
+        }),
+    )
+}
+
+fn connections_table(list: &[ConnectionView], names: &Names) -> String {
+    table(
+        &["Caller", "Sees", "Network"],
+        list.iter().map(|connected| {
+            let accounts = connected.accounts.iter().map(|account| match &account.address {
+                Some(address) => format!("{address} (account {})", account.index),
+                None => format!("account {}", account.index),
+            });
+            [
+                names.words(&connected.caller),
+                accounts.collect::<Vec<_>>().join(", "),
+                format!("{} (chain {})", connected.network, connected.chain_id),
             ]
         }),
     )

@@ -2,13 +2,18 @@
 //! exist for them. Each method comes through [`Host::authorize`] with the caller that the listener has established.
 
 use super::Caller;
-use crate::error::HostError;
-use crate::messages::{CallInput, CallerGrantInput};
-use crate::{Host, site};
+use crate::Host;
+use crate::error::{HostError, code};
+use crate::messages::CallInput;
+use crate::site::{self, Bucket};
 use futures_util::future::BoxFuture;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value as Json, json};
+
+/// Largest parameters of one request in bytes: the largest contract that can be deployed is 48 KiB of code and as much
+/// again of arguments, in hex twice that; a bundle holds a few of them.
+const MAX_PARAMS: usize = 512 * 1024;
 
 type Handler = fn(Asked) -> BoxFuture<'static, Result<Json, HostError>>;
 
@@ -29,6 +34,7 @@ pub struct CallerMethod {
     pub name: &'static str,
     /// Parameters that fit, for the test that walks the table.
     pub sample: fn() -> Json,
+    bucket: Bucket,
     handler: Handler,
 }
 
@@ -48,8 +54,15 @@ impl CallerMethod {
     /// Runs the method.
     ///
     /// # Errors
-    /// Parameters that do not fit, and what the method answers: 4100 for whatever is not granted.
+    /// -32005 for a caller that asks too often or too much at once, parameters that do not fit, and what the method
+    /// answers: 4100 for whatever is not granted.
     pub async fn run(&self, host: &Host, caller: &Caller, params: Json) -> Result<Json, HostError> {
+        host.inner.caller_rates.take(&caller.key(), self.bucket)?;
+        let size = crate::reads::size(&params);
+        if size > MAX_PARAMS {
+            let words = format!("{}: the parameters have {size} bytes, at most {MAX_PARAMS} are taken", self.name);
+            return Err(HostError::new(code::LIMIT, words).with(json!({ "size": size, "limit": MAX_PARAMS })));
+        }
         (self.handler)(Asked { host: host.clone(), caller: caller.clone(), method: self.name, params }).await
     }
 }
@@ -60,7 +73,7 @@ impl Asked {
     /// # Errors
     /// They do not fit, by field.
     pub(crate) fn object<T: DeserializeOwned>(&mut self) -> Result<T, HostError> {
-        let given = match self.params.take() {
+        let mut given = match self.params.take() {
             Json::Null => json!({}),
             Json::Array(list) => match <[Json; 1]>::try_from(list) {
                 Ok([one]) => one,
@@ -69,6 +82,12 @@ impl Asked {
             },
             other => other,
         };
+        // A solution goes by its number as well as by its handle.
+        if let Some(solution) = given.get_mut("solution")
+            && solution.is_i64()
+        {
+            *solution = json!(solution.to_string());
+        }
         serde_json::from_value(given).map_err(|e| HostError::invalid(format!("{}: params: {e}", self.method)))
     }
 
@@ -104,17 +123,52 @@ struct Wanted {
 #[serde(deny_unknown_fields)]
 struct Nothing {}
 
-/// A row of the table.
+/// A row that the wallet answers by itself.
 const fn row(name: &'static str, sample: fn() -> Json, handler: Handler) -> CallerMethod {
-    CallerMethod { name, sample, handler }
+    CallerMethod { name, sample, bucket: Bucket::Own, handler }
+}
+
+/// A read that goes out to the caller's network.
+const fn read(name: &'static str) -> CallerMethod {
+    CallerMethod { name, sample: || json!([]), bucket: Bucket::Layer1, handler: |asked| Box::pin(site::read(asked)) }
 }
 
 /// Every method of a caller.
 pub static CALLER_METHODS: &[CallerMethod] = &[
-    // Accounts and networks (`site`).
+    // Accounts, networks and permissions (`site`).
     row("eth_accounts", || json!([]), |asked| Box::pin(site::eth_accounts(asked))),
+    row("eth_requestAccounts", || json!([]), |asked| Box::pin(site::eth_request_accounts(asked))),
     row("eth_chainId", || json!([]), |asked| Box::pin(site::eth_chain_id(asked))),
+    row("net_version", || json!([]), |asked| Box::pin(site::net_version(asked))),
+    row("web3_clientVersion", || json!([]), |asked| Box::pin(site::web3_client_version(asked))),
+    row("wallet_switchEthereumChain", || json!([{ "chainId": "0x1" }]), |asked| Box::pin(site::switch_chain(asked))),
+    row(
+        "wallet_addEthereumChain",
+        || {
+            json!([{
+                "chainId": "0x64", "chainName": "Sample", "rpcUrls": ["https://rpc.sample.example"],
+                "nativeCurrency": { "name": "Sample", "symbol": "SMP", "decimals": 18 },
+            }])
+        },
+        |asked| Box::pin(site::add_chain(asked)),
+    ),
+    row(
+        "wallet_requestPermissions",
+        || json!([{ "layer2": { "solution": "sample", "actions": ["sample"] } }]),
+        |asked| Box::pin(site::request_permissions(asked)),
+    ),
+    row("wallet_getPermissions", || json!([]), |asked| Box::pin(site::get_permissions(asked))),
+    row(
+        "wallet_revokePermissions",
+        || json!([{ "eth_accounts": {}, "layer2": { "solution": "sample" } }]),
+        |asked| Box::pin(site::revoke_permissions(asked)),
+    ),
     // Layer 2.
+    row(
+        "layer2_addSolution",
+        || json!({ "layer2Script": "npm:sample@1.0.0" }),
+        |asked| Box::pin(site::add_solution(asked)),
+    ),
     row(
         "layer2_call",
         || json!({ "solution": "sample", "action": "sample" }),
@@ -145,16 +199,45 @@ pub static CALLER_METHODS: &[CallerMethod] = &[
             })
         },
     ),
-    row(
-        "wallet_requestPermissions",
-        || json!({ "solution": "sample", "actions": ["sample"] }),
-        |mut asked| {
-            Box::pin(async move {
-                let mut input: CallerGrantInput = asked.object()?;
-                // Who asks is known to the listener, whatever the request says.
-                input.caller = None;
-                answer(asked.host.caller_request(&asked.caller, input).await?)
-            })
-        },
-    ),
+    // Reads of layer 1, on the caller's network.
+    read("eth_blobBaseFee"),
+    read("eth_blockNumber"),
+    read("eth_call"),
+    read("eth_estimateGas"),
+    read("eth_feeHistory"),
+    read("eth_gasPrice"),
+    read("eth_getBalance"),
+    read("eth_getBlockByHash"),
+    read("eth_getBlockByNumber"),
+    read("eth_getBlockReceipts"),
+    read("eth_getBlockTransactionCountByHash"),
+    read("eth_getBlockTransactionCountByNumber"),
+    read("eth_getCode"),
+    read("eth_getLogs"),
+    read("eth_getProof"),
+    read("eth_getStorageAt"),
+    read("eth_getTransactionByBlockHashAndIndex"),
+    read("eth_getTransactionByBlockNumberAndIndex"),
+    read("eth_getTransactionByHash"),
+    read("eth_getTransactionCount"),
+    read("eth_getTransactionReceipt"),
+    read("eth_maxPriorityFeePerGas"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use entresol_layer1::READ_METHODS;
+
+    #[test]
+    fn every_read_stands_in_the_table_and_nothing_twice() {
+        for name in READ_METHODS {
+            assert!(CallerMethod::by_name(name).is_some(), "{name}");
+        }
+        for (at, method) in CALLER_METHODS.iter().enumerate() {
+            assert!(CALLER_METHODS[..at].iter().all(|other| other.name != method.name), "{} twice", method.name);
+            let goes_out = method.bucket == Bucket::Layer1;
+            assert!(!goes_out || READ_METHODS.contains(&method.name), "{} is no read", method.name);
+        }
+    }
+}

@@ -167,7 +167,7 @@ pub(super) fn down<E: std::fmt::Display>(url: &str) -> impl FnOnce(E) -> HostErr
 }
 
 /// The addresses of a URL's host that may be connected to.
-pub(super) async fn resolve(url: &Url, own_hand: bool) -> Result<Vec<SocketAddr>, HostError> {
+pub(crate) async fn resolve(url: &Url, own_hand: bool) -> Result<Vec<SocketAddr>, HostError> {
     let host = url.host_str().ok_or_else(|| HostError::invalid(format!("{url}: no host")))?;
     let port = url.port_or_known_default().unwrap_or(443);
     let host = host.trim_start_matches('[').trim_end_matches(']');
@@ -182,7 +182,7 @@ pub(super) async fn resolve(url: &Url, own_hand: bool) -> Result<Vec<SocketAddr>
 }
 
 /// Addresses of the public internet: everything else could be this machine or its neighbours.
-fn is_public(address: IpAddr) -> bool {
+pub(crate) fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => {
             let [a, b, ..] = v4.octets();

@@ -5,7 +5,7 @@
 use crate::consent::*;
 use crate::support::*;
 use entresol_api::{Control, METHODS, Method, Proof};
-use entresol_host::callers::CALLER_METHODS;
+use entresol_host::callers::{CALLER_METHODS, CallerMethod};
 use entresol_host::error::code;
 use entresol_host::{Actor, Caller, Needs, WALLET_METHODS};
 use entresol_web::{ROUTES, WebServer};
@@ -39,11 +39,17 @@ const OF_EVERY_PLUGIN: [&str; 13] = [
     "network.close",
 ];
 
-/// What any caller may do: it sees only its own grants, and puts a question before the user.
-const OF_EVERY_CALLER: [&str; 2] = ["layer2_getSolutions", "eth_accounts"];
+/// What any caller may ask: it sees only what it was granted, which is nothing.
+const OF_EVERY_CALLER: [&str; 3] = ["layer2_getSolutions", "eth_accounts", "wallet_getPermissions"];
 
-/// What any caller is answered the same: nothing in it is about the wallet's user.
-const THE_SAME_FOR_ALL: [&str; 1] = ["eth_chainId"];
+/// What any caller is answered the same: nothing in it is about the caller, or about the user.
+const THE_SAME_FOR_ALL: [&str; 3] = ["eth_chainId", "net_version", "web3_clientVersion"];
+
+/// Puts a question before the user, and tells nothing before the answer.
+const QUESTIONS: [&str; 2] = ["eth_requestAccounts", "layer2_addSolution"];
+
+/// Gives back what the caller holds, which is nothing.
+const GIVES_BACK: [&str; 1] = ["wallet_revokePermissions"];
 
 /// What any browser may fetch from the wallet's own address: it holds nothing of the wallet.
 const OF_EVERY_BROWSER: [&str; 1] = ["/style.css"];
@@ -101,21 +107,59 @@ async fn wallet_gaps(wallet: &Wallet, bare: i64) -> Vec<String> {
     gaps
 }
 
+/// Every `solution` in the parameters, however deep, is this one.
+fn with_solution(value: &mut Json, solution: &str) {
+    match value {
+        Json::Object(fields) => fields.iter_mut().for_each(|(name, value)| match name.as_str() {
+            "solution" => *value = json!(solution),
+            _ => with_solution(value, solution),
+        }),
+        Json::Array(list) => list.iter_mut().for_each(|value| with_solution(value, solution)),
+        _ => {}
+    }
+}
+
+/// A question waits for the user, and is gone with the one who asked.
+async fn only_asks(wallet: &Wallet, method: &'static CallerMethod) -> Result<(), String> {
+    let (host, given) = (wallet.host().clone(), (method.sample)());
+    let asking = tokio::spawn(async move { method.run(&host, &stranger(), given).await });
+    let waits = until("the question waits or is answered", async || match asking.is_finished() {
+        true => Some(None),
+        false => queue(wallet.host()).await.pop().map(Some),
+    })
+    .await;
+    match waits {
+        Some(request) if request.sentence.contains("the local app nobody") => {}
+        Some(request) => return Err(format!("the question does not say who asks: {}", request.sentence)),
+        None => return Err(format!("answered without the user: {:?}", asking.await)),
+    }
+    asking.abort();
+    until("it leaves the queue", async || queue(wallet.host()).await.is_empty().then_some(())).await;
+    Ok(())
+}
+
 async fn caller_gaps(wallet: &Wallet) -> Vec<String> {
     let mut gaps = Vec::new();
     for method in CALLER_METHODS {
-        let mut given = (method.sample)();
-        for solution in ["probe", "nobody"] {
-            if !given["solution"].is_null() {
-                given["solution"] = json!(solution);
-            }
-            let refused = method.run(wallet.host(), &stranger(), given.clone()).await;
-            let shut = matches!(&refused, Err(error) if error.code == code::UNAUTHORIZED);
-            let empty =
-                OF_EVERY_CALLER.contains(&method.name) && refused.as_ref().is_ok_and(|answer| answer == &json!([]));
-            let same = THE_SAME_FOR_ALL.contains(&method.name) && refused.is_ok();
-            if !shut && !empty && !same {
-                gaps.push(format!("caller {}: {refused:?}", method.name));
+        if QUESTIONS.contains(&method.name) {
+            gaps.extend(only_asks(wallet, method).await.err().map(|why| format!("caller {}: {why}", method.name)));
+        } else {
+            let mut given = (method.sample)();
+            for solution in ["probe", "nobody"] {
+                with_solution(&mut given, solution);
+                let answered = method.run(wallet.host(), &stranger(), given.clone()).await;
+                let fits = match method.name {
+                    name if OF_EVERY_CALLER.contains(&name) => answered.as_ref().is_ok_and(|a| a == &json!([])),
+                    name if GIVES_BACK.contains(&name) => answered.as_ref().is_ok_and(Json::is_null),
+                    name if THE_SAME_FOR_ALL.contains(&name) => {
+                        let other = method.run(wallet.host(), &bot(), given.clone()).await;
+                        answered.as_ref().is_ok_and(|a| a.is_string() && other.is_ok_and(|other| *a == other))
+                    }
+                    _ => matches!(&answered, Err(error) if error.code == code::UNAUTHORIZED),
+                };
+                if !fits {
+                    gaps.push(format!("caller {}: {answered:?}", method.name));
+                }
             }
         }
         let odd = Caller::Site { profile: "p:q".into(), origin: "https://shop.example".into() };
@@ -185,7 +229,8 @@ async fn every_method_of_every_table_is_refused_to_a_stranger() {
     gaps.extend(web_gaps(&wallet).await);
     let found = gaps.iter().map(|gap| format!("{gap}\n")).collect::<String>();
     assert_eq!(found, GOLDEN, "methods that a stranger can use, or that are not tried");
-    assert_eq!(wallet.host().approvals(&USER, true).await.expect("approvals").len(), before, "nothing was asked for");
+    let after = wallet.host().approvals(&USER, true).await.expect("approvals").len();
+    assert_eq!(after, before + QUESTIONS.len(), "nothing else was asked for");
     println!(
         "authorize coverage: {} methods of the control socket, {} of the wallet object, {} of callers, {} pages; {} gaps",
         METHODS.len(),
@@ -194,7 +239,7 @@ async fn every_method_of_every_table_is_refused_to_a_stranger() {
         ROUTES.len(),
         gaps.len()
     );
-    assert!(METHODS.len() > 20 && WALLET_METHODS.len() > 20 && CALLER_METHODS.len() >= 4 && ROUTES.len() >= 9);
+    assert!(METHODS.len() > 20 && WALLET_METHODS.len() > 20 && CALLER_METHODS.len() >= 30 && ROUTES.len() >= 9);
 
     // The walk itself: methods that forget are reported, and nothing else is.
     let with = METHODS.iter().filter(|method| method.name == "status").chain([&FORGETFUL, &UNTRIED]);

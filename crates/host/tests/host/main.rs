@@ -14,6 +14,7 @@ mod policies;
 mod probe;
 mod reorg;
 mod schedule;
+mod sites;
 mod support;
 
 use entresol_host::error::code;

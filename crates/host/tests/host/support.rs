@@ -35,10 +35,16 @@ pub(crate) struct Anvil {
 
 impl Anvil {
     pub(crate) async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// With further arguments.
+    pub(crate) async fn start_with(arguments: &[&str]) -> Self {
         let cache = entresol_package::default_cache_dir().expect("a cache directory");
         let path = entresol_package::anvil::locate_or_fetch(&cache, |_, _| {}).await.expect("anvil");
         let mut child = Command::new(path)
             .args(["--port", "0"])
+            .args(arguments)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
