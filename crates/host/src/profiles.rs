@@ -228,7 +228,7 @@ impl Host {
     pub(crate) fn peer_removed(&self, why: &str, theirs: impl Fn(&str) -> bool) -> Result<(), HostError> {
         self.inner.removals.send_modify(|count| *count += 1);
         self.expire_requests(why, |request| request.requester["who"].as_str().is_some_and(&theirs))?;
-        self.changed();
+        self.access_changed();
         Ok(())
     }
 

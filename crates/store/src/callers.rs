@@ -108,7 +108,7 @@ impl Store {
     /// # Errors
     /// Any error of the database.
     pub fn caller_grants(&self, filter: &CallerGrantFilter) -> Result<Vec<CallerGrant>, StoreError> {
-        let connection = self.connection();
+        let connection = self.reader();
         let mut statement = connection.prepare_cached(
             "SELECT * FROM caller_grants
              WHERE (?1 IS NULL OR caller = ?1) AND (?2 IS NULL OR solution = ?2)

@@ -62,7 +62,7 @@ impl Store {
     /// # Errors
     /// Any error of the database.
     pub fn caller_connection(&self, caller: &str) -> Result<Option<CallerConnection>, StoreError> {
-        let database = self.connection();
+        let database = self.reader();
         let mut statement = database.prepare_cached("SELECT * FROM connections WHERE caller = ?1")?;
         Ok(statement.query_row([caller], read).optional()?)
     }
@@ -72,7 +72,7 @@ impl Store {
     /// # Errors
     /// Any error of the database.
     pub fn caller_connections(&self) -> Result<Vec<CallerConnection>, StoreError> {
-        let database = self.connection();
+        let database = self.reader();
         let mut statement = database.prepare_cached("SELECT * FROM connections ORDER BY caller")?;
         Ok(statement.query_map([], read)?.collect::<Result<_, _>>()?)
     }

@@ -12,7 +12,7 @@ impl Store {
     /// # Errors
     /// Any error of the database.
     pub fn meta(&self, key: &str) -> Result<Option<serde_json::Value>, StoreError> {
-        let connection = self.connection();
+        let connection = self.reader();
         let mut statement = connection.prepare_cached("SELECT value FROM meta WHERE key = ?1")?;
         Ok(statement.query_row([key], |r| row::json(r, "value")).optional()?)
     }

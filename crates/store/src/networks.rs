@@ -51,7 +51,7 @@ impl Store {
     /// # Errors
     /// Any error of the database.
     pub fn networks(&self) -> Result<Vec<Network>, StoreError> {
-        let connection = self.connection();
+        let connection = self.reader();
         let mut statement = connection.prepare_cached("SELECT * FROM networks ORDER BY name")?;
         Ok(statement.query_map([], read)?.collect::<Result<_, _>>()?)
     }
@@ -61,7 +61,7 @@ impl Store {
     /// # Errors
     /// Any error of the database.
     pub fn network(&self, name: &str) -> Result<Option<Network>, StoreError> {
-        let connection = self.connection();
+        let connection = self.reader();
         let mut statement = connection.prepare_cached("SELECT * FROM networks WHERE name = ?1")?;
         Ok(statement.query_row([name], read).optional()?)
     }

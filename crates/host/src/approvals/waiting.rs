@@ -4,6 +4,7 @@ use super::{Proposal, pending};
 use crate::error::HostError;
 use crate::messages::ApprovalView;
 use crate::{Host, locked};
+use entresol_store::NewApproval;
 use serde_json::{Value as Json, json};
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -31,35 +32,45 @@ impl Host {
 
     /// Puts a caller's question before the user and gives its outcome. The question leaves the queue when this future is
     /// dropped. For questions that can be asked twice without being meant twice: the same question of the same caller
-    /// that waits already is answered once for both. Not for what has an effect each time.
+    /// that waits already is answered once for both. Not for what has an effect each time. Where the question is not
+    /// `open` any more, because its answer came in between, nobody is asked, and the outcome is `null`.
     ///
     /// # Errors
     /// 4001 when the user says no or does not answer; too many questions; what its execution failed with.
-    pub(crate) async fn ask_once(&self, proposal: Proposal) -> Result<Json, HostError> {
-        let (view, waits) = self.shared(proposal)?;
+    pub(crate) async fn ask_once(
+        &self,
+        proposal: Proposal,
+        open: impl FnOnce() -> Result<bool, HostError>,
+    ) -> Result<Json, HostError> {
+        let Some((view, waits)) = self.shared(proposal, open)? else { return Ok(Json::Null) };
         let outcome = self.outcome(view.id).await;
         drop(waits);
         outcome
     }
 
-    fn shared(&self, proposal: Proposal) -> Result<(ApprovalView, Leaves), HostError> {
+    fn shared(
+        &self,
+        proposal: Proposal,
+        open: impl FnOnce() -> Result<bool, HostError>,
+    ) -> Result<Option<(ApprovalView, Leaves)>, HostError> {
         // Held until the request is counted: the last one to leave does not take it away from one who joins.
         let mut counts = locked(&self.inner.waiting.counts);
         let who = serde_json::to_value(&proposal.requester).map_err(|e| HostError::internal(e.to_string()))?;
-        let same = self.store().approvals(pending())?.into_iter().find(|waiting| {
-            let request = &waiting.request;
-            request.requester == who
-                && request.kind == proposal.kind
-                && request.digest == proposal.digest
-                && request.expires_at > crate::now()
-        });
-        let view = match same {
+        let same = |request: &NewApproval| {
+            request.requester == who && request.kind == proposal.kind && request.digest == proposal.digest
+        };
+        let at = crate::now();
+        let waits = self.store().approvals(pending())?.into_iter().filter(|one| one.request.expires_at > at);
+        // What was just agreed to is as good as waiting: its effect is being written.
+        let known = waits.chain(self.store().open_approved()?).find(|one| same(&one.request));
+        let view = match known {
             Some(approval) => self.approval_view(&approval)?,
+            None if !open()? => return Ok(None),
             None => self.propose(proposal)?,
         };
         *counts.entry(view.id).or_default() += 1;
         let waits = Leaves { host: self.clone(), id: view.id, digest: view.digest.clone() };
-        Ok((view, waits))
+        Ok(Some((view, waits)))
     }
 
     /// After a restart nobody waits for the answers that sites and apps had asked for without a name to ask again by.

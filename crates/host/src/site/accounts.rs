@@ -44,8 +44,9 @@ pub(crate) async fn eth_request_accounts(asked: Asked) -> Result<Json, HostError
     if host.vault().is_locked() {
         return Err(locked_error());
     }
-    if host.connection(&caller)?.accounts.is_empty() {
-        host.ask_for_accounts(&caller).await?;
+    let none = || Ok(host.connection(&caller)?.accounts.is_empty());
+    if none()? {
+        host.ask_for_accounts(&caller, none).await?;
     }
     Ok(addresses(&host.caller_addresses(&caller)?))
 }
@@ -55,8 +56,12 @@ fn addresses(list: &[Address]) -> Json {
 }
 
 impl Host {
-    /// Asks the user which accounts `caller` may see, and waits for the answer.
-    pub(super) async fn ask_for_accounts(&self, caller: &Caller) -> Result<(), HostError> {
+    /// Asks the user which accounts `caller` may see, as long as the question is `open`, and waits for the answer.
+    pub(super) async fn ask_for_accounts(
+        &self,
+        caller: &Caller,
+        open: impl FnOnce() -> Result<bool, HostError>,
+    ) -> Result<(), HostError> {
         let mut accounts = self.connection(caller)?.accounts;
         if accounts.is_empty() {
             accounts.push(0);
@@ -81,7 +86,7 @@ impl Host {
                 format!("Let {caller} see your accounts?"),
             )?
         };
-        self.ask_once(proposal).await.map(|_| ())
+        self.ask_once(proposal, open).await.map(|_| ())
     }
 
     /// The accounts that the user chose while saying yes, checked; `null` when they chose none.

@@ -169,7 +169,7 @@ pub(crate) async fn add_chain(mut asked: Asked) -> Result<Json, HostError> {
             format!("Add chain {chain_id}, which {caller} proposes, to this wallet?"),
         )?
     };
-    host.ask_once(proposal).await?;
+    host.ask_once(proposal, || Ok(true)).await?;
     Ok(Json::Null)
 }
 

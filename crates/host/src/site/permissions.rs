@@ -129,10 +129,10 @@ pub(crate) async fn request_permissions(mut asked: Asked) -> Result<Json, HostEr
         questions.push(host.grant_proposal(&caller, input)?);
     }
     if accounts {
-        host.ask_for_accounts(&caller).await?;
+        host.ask_for_accounts(&caller, || Ok(true)).await?;
     }
     for question in questions {
-        host.ask_once(question).await?;
+        host.ask_once(question, || Ok(true)).await?;
     }
     Ok(json!(host.permissions_of(&caller)?))
 }

@@ -98,7 +98,7 @@ pub(crate) async fn add_solution(mut asked: Asked) -> Result<Json, HostError> {
             format!("{} proposes a solution for this wallet. Fetch it and look at it?", plan.caller),
         )?
     };
-    let looked_at = host.ask_once(question).await?;
+    let looked_at = host.ask_once(question, || Ok(true)).await?;
     let install = looked_at["approval"].as_i64().unwrap_or_default();
     // The second question is the user's own: it stays when the page is closed.
     let installed = host.outcome(install).await?;
