@@ -12,13 +12,6 @@ use std::time::{Duration, Instant, SystemTime};
 /// How long a session lasts after the passphrase was given. The same as sudo's usual setting is five to fifteen.
 pub const SESSION_LENGTH: Duration = Duration::from_secs(600);
 
-/// Wrong passphrases that are answered at once; from then on each one doubles the wait. Argon2id already makes one
-/// attempt cost a fraction of a second, and attempts run one at a time.
-const FREE_ATTEMPTS: u32 = 3;
-
-/// Longest wait between two attempts, so that a mistyping owner is never locked out for long.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
-
 /// Whose session it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SessionKey {
@@ -97,33 +90,6 @@ impl Sessions {
 
     pub(crate) fn close_all(&mut self) {
         self.opened.clear();
-    }
-}
-
-/// Wrong passphrases since the last right one.
-#[derive(Debug, Default)]
-pub(crate) struct Attempts {
-    wrong: u32,
-    last: Option<Instant>,
-}
-
-impl Attempts {
-    /// How long to wait before the next attempt; zero when one is allowed.
-    pub(crate) fn wait(&self, now: Instant) -> Duration {
-        let (Some(last), Some(over)) = (self.last, self.wrong.checked_sub(FREE_ATTEMPTS)) else {
-            return Duration::ZERO;
-        };
-        let pause = Duration::from_secs(1_u64 << over.min(6)).min(LONGEST_WAIT);
-        pause.saturating_sub(now.saturating_duration_since(last))
-    }
-
-    pub(crate) fn wrong(&mut self, now: Instant) {
-        self.wrong = self.wrong.saturating_add(1);
-        self.last = Some(now);
-    }
-
-    pub(crate) fn right(&mut self) {
-        *self = Self::default();
     }
 }
 

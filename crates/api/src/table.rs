@@ -4,15 +4,16 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use entresol_host::messages::{
     ActivityFilter, CallInput, CallerGrantInput, ConnectionInput, Decision, ExitInput, FundInput, GatewayCallInput,
     LedgerFilter, NetworkInput, PolicyInput, ReplaceInput, SendInput, Settings, SignInput, SolutionInput,
 };
 use entresol_host::screen::Answer as ScreenAnswer;
-use entresol_host::{Actor, Host, HostError, Operation};
+use entresol_host::{Actor, Host, Operation};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -20,7 +21,7 @@ use serde_json::{Value as Json, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::protocol::{RpcError, codes};
-use crate::session::{Attempts, Now, SESSION_LENGTH, SessionKey, Sessions};
+use crate::session::{Now, SESSION_LENGTH, SessionKey, Sessions};
 
 /// Longest wait of `approval_wait` and `changes_wait`: the caller asks again after that.
 const LONGEST_POLL: Duration = Duration::from_secs(60);
@@ -91,10 +92,10 @@ pub struct Control {
     site: Option<SocketAddr>,
     stop: CancellationToken,
     sessions: Mutex<Sessions>,
+    /// Locks by the user that the sessions know of.
+    locks: AtomicU64,
     /// Whom every peer is taken for; the user, except in the test that asks as a stranger.
     stranger: Option<Actor>,
-    /// Locked while a passphrase is being checked, so that attempts run one at a time.
-    attempts: tokio::sync::Mutex<Attempts>,
 }
 
 impl std::fmt::Debug for Control {
@@ -131,7 +132,7 @@ impl Control {
             stop,
             sessions: Mutex::default(),
             stranger,
-            attempts: tokio::sync::Mutex::default(),
+            locks: AtomicU64::new(0),
         })
     }
 
@@ -144,37 +145,13 @@ impl Control {
         if let Some(stranger) = &self.stranger {
             return stranger.clone();
         }
-        Actor::User { session: self.sessions().is_open(peer, Now::read()) }
-    }
-
-    /// Does with a passphrase what `attempt` does; wrong ones slow the next ones down.
-    async fn with_passphrase<T, F>(&self, attempt: impl FnOnce() -> F) -> Result<T, RpcError>
-    where
-        F: Future<Output = Result<T, HostError>>,
-    {
-        let mut attempts = self.attempts.lock().await;
-        let wait = attempts.wait(Instant::now());
-        if !wait.is_zero() {
-            let seconds = wait.as_secs().max(1);
-            return Err(RpcError {
-                code: codes::LIMIT,
-                message: format!("too many wrong passphrases; try again in {seconds} s"),
-                data: json!({ "retryAfterMs": u64::try_from(wait.as_millis()).unwrap_or(u64::MAX) }),
-            });
+        let mut sessions = self.sessions();
+        // Whoever locks the wallet on its page means the terminals too.
+        let locks = self.host.locks();
+        if self.locks.swap(locks, Ordering::SeqCst) != locks {
+            sessions.close_all();
         }
-        match attempt().await {
-            Ok(done) => {
-                attempts.right();
-                Ok(done)
-            }
-            Err(error) => {
-                // Anything else, such as a full disk, says nothing about the passphrase.
-                if error.code == codes::UNAUTHORISED {
-                    attempts.wrong(Instant::now());
-                }
-                Err(error.into())
-            }
-        }
+        Actor::User { session: sessions.is_open(peer, Now::read()) }
     }
 }
 
@@ -375,39 +352,34 @@ macro_rules! method {
 pub static METHODS: &[Method] = &[
     // The wallet.
     method!("status", Free, Nothing, |c, _, actor, _| c.host.status(&actor).await?),
-    method!("session_open", Passphrase, Passphrase, |c, peer, _, input| {
-        let passphrase = SecretString::from(input.passphrase);
-        c.with_passphrase(|| c.host.verify_passphrase(&passphrase)).await?;
+    method!("session_open", Passphrase, Passphrase, |c, peer, actor, input| {
+        c.host.verify_passphrase(&actor, &SecretString::from(input.passphrase)).await?;
         c.sessions().open(peer, Now::read());
         json!({ "expiresInMs": SESSION_LENGTH.as_secs() * 1000 })
     }),
-    method!("lock", Free, Nothing, |c, _, actor, _| {
-        c.sessions().close_all();
-        c.host.lock(&actor).await?
-    }),
-    method!("unlock", Passphrase, Passphrase, |c, _, _, input| {
-        let passphrase = SecretString::from(input.passphrase);
-        c.with_passphrase(|| c.host.unlock(&passphrase)).await?
+    method!("lock", Free, Nothing, |c, _, actor, _| c.host.lock(&actor).await?),
+    method!("unlock", Passphrase, Passphrase, |c, _, actor, input| {
+        c.host.unlock(&actor, &SecretString::from(input.passphrase)).await?
     }),
     method!("accounts", Free, Nothing, |c, _, actor, _| c.host.accounts(&actor).await?),
     method!("account_add", Free, Nothing, |c, _, actor, _| c.host.account_add(&actor).await?),
     method!("account_import", Passphrase, AccountImport, |c, _, actor, input| {
         let (key, passphrase) = (SecretString::from(input.private_key), SecretString::from(input.passphrase));
-        c.with_passphrase(|| c.host.account_import(&actor, &key, &passphrase)).await?
+        c.host.account_import(&actor, &key, &passphrase).await?
     }),
     method!("account_export", Passphrase, AccountExport, |c, _, actor, input| {
         let passphrase = SecretString::from(input.passphrase);
-        let key = c.with_passphrase(|| c.host.account_export(&actor, input.account, &passphrase)).await?;
+        let key = c.host.account_export(&actor, input.account, &passphrase).await?;
         json!({ "privateKey": key.expose_secret() })
     }),
     method!("passphrase_change", Passphrase, PassphraseChange, |c, _, actor, input| {
         let (old, new) = (SecretString::from(input.passphrase), SecretString::from(input.new_passphrase));
-        c.with_passphrase(|| c.host.passphrase_change(&actor, &old, &new)).await?;
+        c.host.passphrase_change(&actor, &old, &new).await?;
         c.sessions().close_all();
     }),
     method!("backup", Passphrase, Backup, |c, _, actor, input| {
         let passphrase = SecretString::from(input.passphrase);
-        let bytes = c.with_passphrase(|| c.host.backup(&actor, &input.file, &passphrase)).await?;
+        let bytes = c.host.backup(&actor, &input.file, &passphrase).await?;
         json!({ "file": input.file, "bytes": bytes })
     }),
     method!("settings", Free, Nothing, |c, _, actor, _| c.host.settings(&actor).await?),

@@ -182,7 +182,7 @@ impl Host {
         let _one_at_a_time = locked(&self.inner.proposing);
         self.store().expire_approvals(now())?;
         let waiting = self.store().approvals(pending())?;
-        let foreign = |requester: &Json| requester["who"] != json!("user");
+        let foreign = |requester: &Json| !is_own_hand(&requester["who"]);
         if foreign(&new.requester)
             && waiting.iter().filter(|approval| foreign(&approval.request.requester)).count() >= MAX_WAITING
         {
@@ -202,7 +202,7 @@ impl Host {
 
     /// After several rejections in a row a requester waits before it may ask again. The user's own hand never waits.
     fn cool_down(&self, requester: &Json) -> Result<(), HostError> {
-        if requester["who"] == json!("user") {
+        if is_own_hand(&requester["who"]) {
             return Ok(());
         }
         let at = now();
@@ -215,7 +215,7 @@ impl Host {
             match (approval.state, approval.decided_by.as_deref()) {
                 (ApprovalState::Rejected, _) => rejections.extend(approval.decided_at),
                 // Only a yes of the user's own ends the row: what a policy lets pass, or time ends, says nothing.
-                (ApprovalState::Approved | ApprovalState::Done | ApprovalState::Failed, Some("user")) => break,
+                (ApprovalState::Approved | ApprovalState::Done | ApprovalState::Failed, Some("user" | "page")) => break,
                 _ => {}
             }
         }
@@ -550,6 +550,11 @@ fn new_approval(proposal: Proposal) -> Result<NewApproval, HostError> {
         created_at: at,
         expires_at: at + u64::try_from(TIME_TO_LIVE.as_millis()).unwrap_or(u64::MAX),
     })
+}
+
+/// True for the user, at a terminal or on the wallet's page.
+fn is_own_hand(who: &Json) -> bool {
+    matches!(who.as_str(), Some("user" | "page"))
 }
 
 /// Words for a cause; the call id lets a caller find what it caused.

@@ -21,7 +21,9 @@ pub enum Actor {
         /// True within ten minutes of the passphrase on that terminal.
         session: bool,
     },
-    /// The wallet's own page, entered by a one-time link: it only reads.
+    /// The user at the wallet's own page. Its session was opened by a one-time link, and only a terminal with a passphrase
+    /// session makes links: so it decides without asking for the passphrase again, until the seed locks. From then on it
+    /// only reads and proposes, until the passphrase opens the seed again, there or on a terminal.
     Page,
     /// A running plugin.
     Plugin {
@@ -52,6 +54,8 @@ pub enum Operation {
     Propose,
     /// Decides, or changes what the wallet trusts.
     Decide,
+    /// Handles keys, backups or the passphrase itself: at a terminal only, and the method checks the passphrase.
+    Keep,
     /// A plugin's use of one granted capability.
     Use(Capability),
     /// A caller asks for a grant, or looks at and gives back its own: it sees nothing else by that.
@@ -125,18 +129,27 @@ impl Host {
             return Err(HostError::unauthorized(format!("{resource}: there is no such caller")));
         }
         match (actor, operation) {
-            (Actor::User { .. }, Operation::Read | Operation::Propose) | (Actor::Page, Operation::Read) => Ok(()),
+            (Actor::User { .. }, Operation::Read | Operation::Propose | Operation::Keep)
+            | (Actor::Page, Operation::Read | Operation::Propose) => Ok(()),
             (Actor::User { session: true }, Operation::Decide) => {
                 self.touch();
                 Ok(())
+            }
+            (Actor::Page, Operation::Decide) if !self.vault().is_locked() => {
+                self.touch();
+                Ok(())
+            }
+            (Actor::Page, Operation::Decide) => {
+                Err(HostError::unauthorized(format!("{resource}: the wallet is locked; unlock it first"))
+                    .with(json!({ "needs": "unlock" })))
+            }
+            (Actor::Page, Operation::Keep) => {
+                Err(HostError::unauthorized(format!("{resource} is not for this page; use the terminal")))
             }
             (Actor::User { session: false }, Operation::Decide) => Err(HostError::unauthorized(format!(
                 "{resource} needs your passphrase on this terminal (asked once in ten minutes)"
             ))
             .with(json!({ "needs": "session" }))),
-            (Actor::Page, _) => {
-                Err(HostError::unauthorized(format!("{resource}: this page only reads; use the terminal")))
-            }
             (Actor::Plugin { solution }, Operation::Use(capability)) => self.granted(*solution, capability, resource),
             (Actor::Caller(_), Operation::Introduce) => Ok(()),
             (Actor::Caller(caller), Operation::ReadLayer1) => {

@@ -35,7 +35,7 @@ impl Host {
     /// # Errors
     /// Not authorised; wrong passphrase; the file is there already or cannot be written.
     pub async fn backup(&self, actor: &Actor, file: &Path, passphrase: &SecretString) -> Result<u64, HostError> {
-        self.authorize(actor, &Operation::Propose, "backup")?;
+        self.authorize(actor, &Operation::Keep, "backup")?;
         if !file.is_absolute() {
             return Err(HostError::invalid("backup: state an absolute path"));
         }
@@ -59,7 +59,7 @@ impl Host {
             store.snapshot_into(&snapshot)?;
             write_backup(&home, &snapshot, &file, &passphrase, cost)
         });
-        self.journaled(intent, work).await
+        self.with_passphrase(self.journaled(intent, work)).await
     }
 
     /// Compares the number of starts in the database with the one beside it, marks an older database as restored, and

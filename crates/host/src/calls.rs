@@ -38,7 +38,8 @@ impl Host {
         let params = action.typed_params(&input.params)?;
         let caller = actor.to_string();
         let cause = Cause {
-            caller: caller.clone(),
+            // The same person, at a terminal or on the page.
+            caller: Cause::USER.to_owned(),
             key: Cause::USER.to_owned(),
             action: action.name.clone(),
             call_id: input.id.clone(),

@@ -51,17 +51,17 @@ impl Host {
     /// Takes a single private key into the vault, sealed like the seed; it is not restored from the words.
     ///
     /// # Errors
-    /// Not authorised; wrong passphrase; no valid key; an account that is there already.
+    /// Not authorised; wrong passphrase, or too many; no valid key; an account that is there already.
     pub async fn account_import(
         &self,
         actor: &Actor,
         private_key: &SecretString,
         passphrase: &SecretString,
     ) -> Result<AccountView, HostError> {
-        self.authorize(actor, &Operation::Propose, "account_import")?;
+        self.authorize(actor, &Operation::Keep, "account_import")?;
         let (vault, key, passphrase) = (self.vault().clone(), private_key.clone(), passphrase.clone());
         let work = blocking(move || vault.import_key(&key, &passphrase));
-        let account = self.journaled(own("import key", ""), work).await?;
+        let account = self.with_passphrase(self.journaled(own("import key", ""), work)).await?;
         self.changed();
         self.account_view(account.index).await
     }
@@ -76,11 +76,11 @@ impl Host {
         index: u32,
         passphrase: &SecretString,
     ) -> Result<SecretString, HostError> {
-        self.authorize(actor, &Operation::Propose, "account_export")?;
+        self.authorize(actor, &Operation::Keep, "account_export")?;
         self.known_owner(index)?;
         let (vault, passphrase) = (self.vault().clone(), passphrase.clone());
         let work = blocking(move || vault.export_owner_key(index, &passphrase));
-        self.journaled(own("export key", &index.to_string()), work).await
+        self.with_passphrase(self.journaled(own("export key", &index.to_string()), work)).await
     }
 
     /// Another passphrase for the same keys. Backups and copies made before still open with the old one.
@@ -93,11 +93,11 @@ impl Host {
         old: &SecretString,
         new: &SecretString,
     ) -> Result<(), HostError> {
-        self.authorize(actor, &Operation::Propose, "passphrase_change")?;
+        self.authorize(actor, &Operation::Keep, "passphrase_change")?;
         let (vault, old, new) = (self.vault().clone(), old.clone(), new.clone());
         let cost = self.inner.config.kdf_cost;
         let work = blocking(move || vault.change_passphrase(&old, &new, cost));
-        self.journaled(own("change passphrase", ""), work).await
+        self.with_passphrase(self.journaled(own("change passphrase", ""), work)).await
     }
 
     async fn account_view(&self, index: u32) -> Result<AccountView, HostError> {
@@ -140,10 +140,11 @@ impl Host {
     /// True when this is the wallet's passphrase; slow on purpose.
     ///
     /// # Errors
-    /// Wrong passphrase (code 4100).
-    pub async fn verify_passphrase(&self, passphrase: &SecretString) -> Result<(), HostError> {
+    /// Not authorised or wrong passphrase (code 4100); too many wrong ones.
+    pub async fn verify_passphrase(&self, actor: &Actor, passphrase: &SecretString) -> Result<(), HostError> {
+        self.authorize(actor, &Operation::Propose, "verify_passphrase")?;
         let (vault, passphrase) = (self.vault().clone(), passphrase.clone());
-        blocking(move || vault.verify_passphrase(&passphrase)).await
+        self.with_passphrase(blocking(move || vault.verify_passphrase(&passphrase))).await
     }
 
     /// Locks the seed: callers get 4100, no owner signs. Layer-2 accounts go on signing for their plugins if the
@@ -153,7 +154,15 @@ impl Host {
     /// Not authorised.
     pub async fn lock(&self, actor: &Actor) -> Result<(), HostError> {
         self.authorize(actor, &Operation::Propose, "lock")?;
+        self.inner.locks.fetch_add(1, Ordering::SeqCst);
         self.lock_now()
+    }
+
+    /// How often the user has locked the wallet, on a terminal or on the page, since the daemon began: each time ends
+    /// every passphrase session.
+    #[must_use]
+    pub fn locks(&self) -> u64 {
+        self.inner.locks.load(Ordering::SeqCst)
     }
 
     fn lock_now(&self) -> Result<(), HostError> {
@@ -183,10 +192,11 @@ impl Host {
     /// Unlocks the seed and goes on with what was approved meanwhile.
     ///
     /// # Errors
-    /// Wrong passphrase.
-    pub async fn unlock(&self, passphrase: &SecretString) -> Result<(), HostError> {
+    /// Not authorised; wrong passphrase; too many wrong ones.
+    pub async fn unlock(&self, actor: &Actor, passphrase: &SecretString) -> Result<(), HostError> {
+        self.authorize(actor, &Operation::Propose, "unlock")?;
         let (vault, passphrase) = (self.vault().clone(), passphrase.clone());
-        blocking(move || vault.unlock(&passphrase)).await?;
+        self.with_passphrase(blocking(move || vault.unlock(&passphrase))).await?;
         self.touch();
         self.resume_approved();
         self.changed();

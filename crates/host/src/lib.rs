@@ -14,11 +14,13 @@
 //! | `site` | what websites and local apps see of layer 1, and what they are told |
 //! | `approvals` | the queue, the decision, the execution of what was approved |
 //! | `profiles`, `apps` | who may connect from outside: paired browsers, local apps |
+//! | `attempts` | wrong passphrases slow the next ones down |
 //! | `networks` | layer-1 networks, followed transactions, gateway events |
 //! | [`interface`], [`gateway`], `wire` | types: declared actions, contract functions, values on the boundary |
 
 mod approvals;
 mod apps;
+mod attempts;
 pub mod authorize;
 mod backup;
 pub mod callers;
@@ -129,6 +131,8 @@ struct Inner {
     executing: Mutex<HashSet<u64>>,
     /// Callers that wait for decisions.
     waiting: approvals::Waiting,
+    /// Locked while a passphrase is being checked, so that attempts run one at a time.
+    attempts: tokio::sync::Mutex<attempts::Attempts>,
     screens: screens::Screens,
     schedule: schedule::Schedule,
     rates: wallet::Rates,
@@ -143,6 +147,8 @@ struct Inner {
     codes: Mutex<Vec<profiles::Waiting>>,
     /// How many peers were removed: connections look then whether theirs is among them.
     removals: watch::Sender<u64>,
+    /// How often the user has locked the wallet since then.
+    locks: AtomicU64,
     cancel: CancellationToken,
     tasks: TaskTracker,
 }
@@ -189,6 +195,7 @@ impl Host {
                 proposing: Mutex::default(),
                 executing: Mutex::default(),
                 waiting: approvals::Waiting::default(),
+                attempts: tokio::sync::Mutex::default(),
                 screens: screens::Screens::default(),
                 schedule: schedule::Schedule::default(),
                 rates: wallet::Rates::default(),
@@ -198,6 +205,7 @@ impl Host {
                 started_at: now(),
                 codes: Mutex::default(),
                 removals: watch::Sender::new(0),
+                locks: AtomicU64::new(0),
                 cancel: CancellationToken::new(),
                 tasks: TaskTracker::new(),
             }),

@@ -1,4 +1,4 @@
-//! Binding, routes, ending.
+//! Binding, one-time links, ending.
 //!
 //! Ownership: [`WebServer`] is a handle. One task serves until the token it was given is cancelled; sessions live and end
 //! with it.
@@ -7,29 +7,16 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use axum::Router;
-use axum::extract::{Path, State};
-use axum::http::header::{self, HeaderValue};
-use axum::http::{HeaderMap, StatusCode};
-use axum::middleware;
-use axum::response::{Html, IntoResponse, Response};
-use axum::routing::{MethodRouter, get};
-use entresol_host::messages::ActivityFilter;
-use entresol_host::{Actor, Host, HostError};
-use maud::Markup;
+use entresol_host::Host;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::guard::{self, Authority};
-use crate::pages::{self, Frame, Page};
+use crate::events::Streams;
+use crate::guard::Authority;
+use crate::routes::router;
+use crate::runs::Runs;
 use crate::sessions::{Secret, Sessions};
-
-/// Name of the session's cookie.
-const COOKIE: &str = "entresol";
-/// Rows of the journal shown.
-const ACTIVITY_ROWS: u32 = 200;
-const STYLE: &str = include_str!("style.css");
 
 /// The page could not be served.
 #[derive(Debug, thiserror::Error)]
@@ -62,10 +49,22 @@ impl std::fmt::Debug for WebServer {
     }
 }
 
+/// What the handlers work on.
 #[derive(Clone)]
-struct Context {
-    host: Host,
-    sessions: Arc<Mutex<Sessions>>,
+pub(crate) struct Context {
+    pub(crate) host: Host,
+    pub(crate) sessions: Arc<Mutex<Sessions>>,
+    /// Open event streams.
+    pub(crate) streams: Streams,
+    /// The user's own calls from these pages.
+    pub(crate) runs: Runs,
+    pub(crate) stop: CancellationToken,
+}
+
+impl Context {
+    pub(crate) fn sessions(&self) -> MutexGuard<'_, Sessions> {
+        locked(&self.sessions)
+    }
 }
 
 impl WebServer {
@@ -78,7 +77,9 @@ impl WebServer {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
         let sessions = Arc::new(Mutex::default());
-        let context = Context { host, sessions: Arc::clone(&sessions) };
+        let runs = Runs::default();
+        let context =
+            Context { host, sessions: Arc::clone(&sessions), streams: Streams::default(), runs, stop: stop.clone() };
         let router = router(context, Authority(address.to_string()));
         let tasks = TaskTracker::new();
         tasks.spawn(async move {
@@ -98,8 +99,8 @@ impl WebServer {
         self.address
     }
 
-    /// Makes a link that opens one session, once, within five minutes. Whoever has it sees the wallet: the caller
-    /// has checked who asks.
+    /// Makes a link that opens one session, once, within five minutes. Whoever has it sees the wallet and decides for
+    /// its user: the caller has checked that the passphrase was given on the terminal that gets it.
     ///
     /// # Errors
     /// [`WebError::Random`].
@@ -114,191 +115,13 @@ impl WebServer {
     }
 }
 
-/// One page.
-pub struct Route {
-    /// Pattern of its path.
-    pub path: &'static str,
-    handler: fn() -> MethodRouter<Context>,
-}
-
-impl std::fmt::Debug for Route {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Route").field("path", &self.path).finish_non_exhaustive()
-    }
-}
-
-/// Every page there is. No wildcard below /w: a path that is not here is 404 before anyone looks at a cookie.
-pub static ROUTES: &[Route] = &[
-    Route { path: "/enter/{token}", handler: || get(enter) },
-    Route { path: "/style.css", handler: || get(style) },
-    Route { path: "/w/{session}/", handler: || get(overview) },
-    Route { path: "/w/{session}/solutions", handler: || get(solutions) },
-    Route { path: "/w/{session}/solutions/{name}", handler: || get(solution) },
-    Route { path: "/w/{session}/approvals", handler: || get(approvals) },
-    Route { path: "/w/{session}/approvals/all", handler: || get(all_approvals) },
-    Route { path: "/w/{session}/transfers", handler: || get(transfers) },
-    Route { path: "/w/{session}/activity", handler: || get(activity) },
-];
-
-fn router(context: Context, authority: Authority) -> Router {
-    let routes = ROUTES.iter().fold(Router::new(), |router, route| router.route(route.path, (route.handler)()));
-    routes
-        .fallback(async || failed(StatusCode::NOT_FOUND, "There is no such page."))
-        .with_state(context)
-        .layer(middleware::from_fn_with_state(authority, guard::guard))
-}
-
-async fn style() -> Response {
-    ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], STYLE).into_response()
-}
-
-async fn enter(State(context): State<Context>, Path(token): Path<String>) -> Response {
-    let (Ok(path), Ok(cookie)) = (random(), random()) else {
-        return failed(StatusCode::INTERNAL_SERVER_ERROR, "The operating system gives no random numbers.");
-    };
-    let Some(opened) = locked(&context.sessions).enter(&token, [path, cookie], Instant::now()) else {
-        return failed(
-            StatusCode::FORBIDDEN,
-            "This link was used already, or is too old. Run `entresol web` for another one.",
-        );
-    };
-    let home = format!("/w/{}/", opened.path);
-    // No `Secure`: there is no TLS on the loopback. The path keeps the cookie from every other port.
-    let cookie = format!("{COOKIE}={}; Path={home}; HttpOnly; SameSite=Strict", opened.cookie);
-    match (HeaderValue::try_from(home), HeaderValue::try_from(cookie)) {
-        (Ok(home), Ok(cookie)) => {
-            (StatusCode::SEE_OTHER, [(header::LOCATION, home), (header::SET_COOKIE, cookie)]).into_response()
-        }
-        _ => failed(StatusCode::INTERNAL_SERVER_ERROR, "The session could not be opened."),
-    }
-}
-
-/// The session that a request belongs to; without one there is no page.
-struct Visitor {
-    context: Context,
-    session: String,
-}
-
-impl Visitor {
-    fn admit(context: Context, session: String, headers: &HeaderMap) -> Result<Self, Box<Response>> {
-        let now = Instant::now();
-        let admitted = {
-            let sessions = locked(&context.sessions);
-            cookies(headers).any(|cookie| sessions.is_open(&session, cookie, now))
-        };
-        if admitted {
-            Ok(Self { context, session })
-        } else {
-            let why = "This session is over, or was never open here. Run `entresol web` for a link.";
-            Err(Box::new(failed(StatusCode::FORBIDDEN, why)))
-        }
-    }
-
-    fn show(&self, page: Page, content: Result<Markup, HostError>) -> Response {
-        let (status, content) = match content {
-            Ok(content) => (StatusCode::OK, content),
-            Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, pages::problem(&error.message)),
-        };
-        (status, Html(pages::frame(&Frame { session: &self.session, page }, &content).into_string())).into_response()
-    }
-}
-
-/// The values of our cookie; a browser can send several of one name.
-fn cookies(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    headers
-        .get_all(header::COOKIE)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .filter(|(name, _)| *name == COOKIE)
-        .map(|(_, value)| value)
-}
-
-type Asked = (State<Context>, Path<String>, HeaderMap);
-
-async fn visit(asked: Asked) -> Result<Visitor, Box<Response>> {
-    let (State(context), Path(session), headers) = asked;
-    Visitor::admit(context, session, &headers)
-}
-
-/// A handler of one page: admit the visitor, ask the host as the page, render.
-macro_rules! page {
-    ($name:ident, $page:expr, |$host:ident| $content:expr) => {
-        async fn $name(state: State<Context>, session: Path<String>, headers: HeaderMap) -> Response {
-            let visitor = match visit((state, session, headers)).await {
-                Ok(visitor) => visitor,
-                Err(refusal) => return *refusal,
-            };
-            let $host = &visitor.context.host;
-            let content: Result<Markup, HostError> = async { $content }.await;
-            visitor.show($page, content)
-        }
-    };
-}
-
-page!(overview, Page::Overview, |host| {
-    let status = host.status(&Actor::Page).await?;
-    // Accounts need the open seed until they were looked up once: the rest of the page does not wait for it.
-    let accounts = host.accounts(&Actor::Page).await.map_err(|error| error.message);
-    let solutions = host.solutions(&Actor::Page).await?;
-    Ok(pages::overview(&status, accounts.as_deref().map_err(String::as_str), &solutions))
-});
-
-page!(solutions, Page::Solutions, |host| {
-    let mut entries = Vec::new();
-    for solution in host.solutions(&Actor::Page).await? {
-        let state = host.state(&Actor::Page, &solution.name, None, false).await.map_err(|error| error.message);
-        entries.push((solution, state));
-    }
-    Ok(pages::solutions(&entries))
-});
-
-page!(approvals, Page::Approvals, |host| Ok(pages::approvals(&host.approvals(&Actor::Page, false).await?, false)));
-
-page!(all_approvals, Page::Approvals, |host| Ok(pages::approvals(&host.approvals(&Actor::Page, true).await?, true)));
-
-page!(transfers, Page::Transfers, |host| Ok(pages::transfers(&host.transfers(&Actor::Page, None).await?)));
-
-page!(activity, Page::Activity, |host| {
-    Ok(pages::activity(
-        &host
-            .activity(&Actor::Page, ActivityFilter { limit: Some(ACTIVITY_ROWS), ..ActivityFilter::default() })
-            .await?,
-    ))
-});
-
-async fn solution(
-    state: State<Context>,
-    Path((session, name)): Path<(String, String)>,
-    headers: HeaderMap,
-) -> Response {
-    let visitor = match visit((state, Path(session), headers)).await {
-        Ok(visitor) => visitor,
-        Err(refusal) => return *refusal,
-    };
-    let host = &visitor.context.host;
-    let content = match host.solution(&Actor::Page, &name).await {
-        Ok(solution) => {
-            let state = host.state(&Actor::Page, &solution.name, None, false).await.map_err(|error| error.message);
-            Ok(pages::solution(&solution, state.as_ref().map_err(String::as_str)))
-        }
-        Err(error) => Err(error),
-    };
-    visitor.show(Page::Solutions, content)
-}
-
-fn failed(status: StatusCode, why: &str) -> Response {
-    (status, Html(pages::message(why).into_string())).into_response()
-}
-
-fn random() -> Result<Secret, WebError> {
+pub(crate) fn random() -> Result<Secret, WebError> {
     let mut secret = Secret::default();
     getrandom::fill(&mut secret).map_err(WebError::Random)?;
     Ok(secret)
 }
 
 /// A poisoned lock means that another request panicked; the maps are whole between statements.
-fn locked(sessions: &Mutex<Sessions>) -> MutexGuard<'_, Sessions> {
-    sessions.lock().unwrap_or_else(PoisonError::into_inner)
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

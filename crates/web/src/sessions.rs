@@ -39,6 +39,7 @@ struct Link {
 
 struct Session {
     cookie: Secret,
+    token: Secret,
     until: Instant,
 }
 
@@ -57,6 +58,23 @@ pub(crate) struct Opened {
     pub(crate) cookie: String,
 }
 
+/// A visitor that showed path and cookie of a living session.
+pub(crate) struct Admitted {
+    token: Secret,
+}
+
+impl Admitted {
+    /// What the session's pages hand to their script, and no other page can read.
+    pub(crate) fn token(&self) -> String {
+        spell(&self.token)
+    }
+
+    /// True when `token` is the session's: whoever has it has read one of its pages.
+    pub(crate) fn may_act(&self, token: &str) -> bool {
+        parse(token).is_some_and(|token| same(&self.token, &token))
+    }
+}
+
 impl Sessions {
     /// Adds a link with a fresh random `token`; gives what stands in the address.
     pub(crate) fn add_link(&mut self, token: Secret, now: Instant) -> String {
@@ -68,8 +86,8 @@ impl Sessions {
         spell(&token)
     }
 
-    /// Uses a link up. `fresh` are two random secrets for the session.
-    pub(crate) fn enter(&mut self, token: &str, fresh: [Secret; 2], now: Instant) -> Option<Opened> {
+    /// Uses a link up. `fresh` are three random secrets for the session.
+    pub(crate) fn enter(&mut self, token: &str, fresh: [Secret; 3], now: Instant) -> Option<Opened> {
         let token = parse(token)?;
         let index = self.links.iter().position(|link| same(&link.token, &token))?;
         if self.links.remove(index).until <= now {
@@ -81,15 +99,23 @@ impl Sessions {
         {
             self.sessions.remove(&oldest);
         }
-        let [path, cookie] = fresh;
-        self.sessions.insert(path, Session { cookie, until: now + SESSION_LIFE });
+        let [path, cookie, token] = fresh;
+        self.sessions.insert(path, Session { cookie, token, until: now + SESSION_LIFE });
         Some(Opened { path: spell(&path), cookie: spell(&cookie) })
     }
 
-    /// True when `path` and `cookie` are those of one living session.
-    pub(crate) fn is_open(&self, path: &str, cookie: &str, now: Instant) -> bool {
-        let (Some(path), Some(cookie)) = (parse(path), parse(cookie)) else { return false };
-        self.sessions.get(&path).is_some_and(|session| session.until > now && same(&session.cookie, &cookie))
+    /// Admits whoever has `path` and `cookie` of one living session.
+    pub(crate) fn admit(&self, path: &str, cookie: &str, now: Instant) -> Option<Admitted> {
+        let (path, cookie) = (parse(path)?, parse(cookie)?);
+        let session = self.sessions.get(&path).filter(|session| session.until > now)?;
+        same(&session.cookie, &cookie).then_some(Admitted { token: session.token })
+    }
+
+    /// Ends a session.
+    pub(crate) fn close(&mut self, path: &str) {
+        if let Some(path) = parse(path) {
+            self.sessions.remove(&path);
+        }
     }
 }
 

@@ -22,6 +22,32 @@ pub(crate) fn document(value: &serde_json::Value) -> Markup {
     html! { pre { (pieces(&format!("{value:#}"), LONGEST, true)) } }
 }
 
+/// Words for a script to show as plain text: complete up to a limit, invisible characters made visible.
+pub(crate) fn plain(text: &str) -> String {
+    visible(text, false)
+}
+
+/// A JSON document in lines, as plain text.
+pub(crate) fn lines(value: &serde_json::Value) -> String {
+    visible(&format!("{value:#}"), true)
+}
+
+fn visible(text: &str, lines: bool) -> String {
+    let mut out = String::with_capacity(text.len());
+    for (count, c) in text.chars().enumerate() {
+        if count == LONGEST {
+            out.push_str(" … and more");
+            break;
+        }
+        if (c.is_control() || is_invisible(c)) && !(lines && c == '\n') {
+            out.push_str(&format!("⟨U+{:04X}⟩", u32::from(c)));
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
 fn pieces(text: &str, longest: usize, lines: bool) -> Markup {
     let acts = |c: char| (c.is_control() || is_invisible(c)) && !(lines && c == '\n');
     let end = text.char_indices().nth(longest).map_or(text.len(), |(index, _)| index);

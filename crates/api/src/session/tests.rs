@@ -40,26 +40,6 @@ fn a_session_ends_by_either_clock() {
 }
 
 #[test]
-fn wrong_passphrases_slow_down() {
-    let now = Instant::now();
-    let mut attempts = Attempts::default();
-    for _ in 0..FREE_ATTEMPTS {
-        assert_eq!(attempts.wait(now), Duration::ZERO);
-        attempts.wrong(now);
-    }
-    assert_eq!(attempts.wait(now), Duration::from_secs(1));
-    assert_eq!(attempts.wait(now + Duration::from_secs(1)), Duration::ZERO);
-    attempts.wrong(now);
-    assert_eq!(attempts.wait(now), Duration::from_secs(2));
-    for _ in 0..100 {
-        attempts.wrong(now);
-    }
-    assert_eq!(attempts.wait(now), LONGEST_WAIT);
-    attempts.right();
-    assert_eq!(attempts.wait(now), Duration::ZERO);
-}
-
-#[test]
 fn the_terminal_is_read_from_proc() {
     let line = "42 (a (b) c) S 1 42 77 34816 42 4194304 1 2 3 4 5 6 7 8 20 0 1 0 123456 1 2";
     assert_eq!(parse_stat(line), Some((77, 123_456)));

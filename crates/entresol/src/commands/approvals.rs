@@ -194,6 +194,7 @@ pub(crate) fn show(approval: &ApprovalView) -> String {
 fn decided_by(who: &str) -> String {
     match who {
         "user" => "you".to_owned(),
+        "page" => "you, on the wallet's page".to_owned(),
         policy if policy.starts_with("policy ") => format!("{policy}, without asking you (see `entresol policy list`)"),
         other => other.to_owned(),
     }

@@ -51,7 +51,7 @@ async fn a_caller_asks_for_a_grant_and_learns_nothing_by_asking() {
     assert!(rows.contains("pay(address to, uint256 value) (asks you each time)"), "{rows}");
     assert!(rows.contains("count() (only reads, does not ask)"), "{rows}");
     // Asking is not deciding.
-    for actor in [Actor::Caller(shop()), Actor::User { session: false }, Actor::Page] {
+    for actor in [Actor::Caller(shop()), Actor::User { session: false }] {
         let decision = entresol_host::messages::Decision {
             id,
             approve: true,

@@ -135,7 +135,7 @@ async fn row_10_eth_is_sent_as_shown_and_a_look_alike_is_flagged() {
     ] {
         says(host.send_own(&USER, wrong).await, number, words);
     }
-    for actor in [Actor::Page, Actor::Plugin { solution: 1 }] {
+    for actor in [Actor::Caller(Caller::App { name: "till".into() }), Actor::Plugin { solution: 1 }] {
         says(host.send_own(&actor, sending(FRIEND, "1")).await, code::UNAUTHORIZED, "");
     }
     host.shutdown().await;
@@ -296,7 +296,7 @@ async fn one_leaves_a_layer_2_without_its_plugin() {
     let exit = |solution: &str| ExitInput { solution: solution.into(), account: 0, request_key: None };
     says(host.exit(&USER, exit("bare")).await, code::INVALID_PARAMS, "no gateway");
     says(host.exit(&USER, exit("probe")).await, code::NOT_FOUND, "solution list");
-    says(host.exit(&Actor::Page, exit(&id)).await, code::UNAUTHORIZED, "");
+    says(host.exit(&Actor::Plugin { solution: 1 }, exit(&id)).await, code::UNAUTHORIZED, "");
     let poor = host.exit(&USER, exit(&id)).await.expect_err("no ETH for the fee");
     assert_eq!(poor.code, code::TRANSACTION_REJECTED);
     assert!(poor.message.contains("`entresol fund probe 0 "), "{poor}");

@@ -62,10 +62,10 @@ async fn another_passphrase_opens_the_same_wallet() {
     let new = SecretString::from("a much better passphrase");
     wallet.host().passphrase_change(&USER, &"wrong".into(), &new).await.expect_err("refused");
     wallet.host().passphrase_change(&USER, &passphrase(), &new).await.expect("changed");
-    wallet.host().verify_passphrase(&passphrase()).await.expect_err("the old one is wrong now");
+    wallet.host().verify_passphrase(&USER, &passphrase()).await.expect_err("the old one is wrong now");
     wallet.host().lock(&USER).await.expect("locked");
-    wallet.host().unlock(&passphrase()).await.expect_err("the old one is wrong now");
-    wallet.host().unlock(&new).await.expect("unlocked");
+    wallet.host().unlock(&USER, &passphrase()).await.expect_err("the old one is wrong now");
+    wallet.host().unlock(&USER, &new).await.expect("unlocked");
     wallet.host().shutdown().await;
 }
 
@@ -80,7 +80,7 @@ async fn the_seed_locks_by_itself() {
         .await;
     // Addresses and balances are no secret.
     assert_eq!(wallet.host().accounts(&USER).await.expect("accounts").len(), 1);
-    wallet.host().unlock(&passphrase()).await.expect("unlocked");
+    wallet.host().unlock(&USER, &passphrase()).await.expect("unlocked");
     let long = Settings { auto_lock_seconds: 8 * 24 * 3600, layer2_while_locked: false };
     wallet.host().settings_set(&USER, long).await.expect_err("longer than a week");
     wallet.host().shutdown().await;

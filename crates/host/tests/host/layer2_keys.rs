@@ -203,7 +203,7 @@ async fn while_the_seed_is_locked_hooks_work_on_kept_keys_and_callers_get_4100()
         assert_eq!(did[position]["code"], json!(code::UNAUTHORIZED), "{did}");
         assert!(did[position]["error"].as_str().is_some_and(|words| words.contains("entresol unlock")), "{did}");
     }
-    wallet.host().unlock(&PASSPHRASE.into()).await.expect("unlocked");
+    wallet.host().unlock(&USER, &PASSPHRASE.into()).await.expect("unlocked");
     let did = hook(&wallet).await;
     assert!(did[4]["ok"]["$b"].is_array() && did[3]["ok"].is_string(), "{did}");
     wallet.host().shutdown().await;

@@ -10,6 +10,7 @@ mod keys;
 mod layer2_keys;
 mod object;
 mod others;
+mod page;
 mod policies;
 mod probe;
 mod reorg;
@@ -163,7 +164,6 @@ async fn a_deposit_moves_only_after_the_decision_on_what_was_shown() {
             code::UNAUTHORIZED,
             "passphrase",
         );
-        says(wallet.host().approval_decide(&Actor::Page, right.clone()).await, code::UNAUTHORIZED, "only reads");
         says(
             wallet.host().approval_decide(&Actor::Plugin { solution: 1 }, right).await,
             code::UNAUTHORIZED,
@@ -415,8 +415,8 @@ async fn a_locked_wallet_signs_nothing_and_goes_on_after_unlock() {
         (state == "approved").then_some(())
     })
     .await;
-    says(wallet.host().unlock(&"wrong".into()).await, code::UNAUTHORIZED, "passphrase");
-    wallet.host().unlock(&"correct horse battery staple".into()).await.expect("unlocked");
+    says(wallet.host().unlock(&USER, &"wrong".into()).await, code::UNAUTHORIZED, "passphrase");
+    wallet.host().unlock(&USER, &"correct horse battery staple".into()).await.expect("unlocked");
     let done = wallet.host().approval_wait(&USER, proposed.id, true, DEADLINE).await.expect("there");
     assert_eq!(done.state, "done", "{:?}", done.outcome);
     wallet.host().shutdown().await;

@@ -90,7 +90,7 @@ async fn notices_are_cleaned_kept_bounded_and_wake_those_who_watch() {
     assert!(one.text.starts_with("paid⟨U+001B⟩[2Jxxx") && one.text.chars().count() < 400, "{}", one.text);
     wallet.host().notice_read(&USER, one.id).await.expect("read");
     assert!(wallet.host().notices(&USER, true).await.expect("notices").is_empty());
-    says(wallet.host().notice_read(&Actor::Page, one.id).await, code::UNAUTHORIZED, "only reads");
+    says(wallet.host().notice_read(&Actor::Plugin { solution: 1 }, one.id).await, code::UNAUTHORIZED, "not for");
     says(wallet.host().notice_read(&USER, 999).await, code::NOT_FOUND, "notice");
     says(wallet.host().notices(&Actor::Plugin { solution: 1 }, true).await, code::UNAUTHORIZED, "not for");
     for (bad, words) in [
@@ -135,7 +135,6 @@ async fn screens_are_answered_by_the_user_and_authorise_nothing() {
             assert!(screen.asks && screen.solution == "probe" && screen.text.contains("probe"), "{screen:?}");
             let pressed = |button: &str| answer(button, json!({ "who": "me" }));
             says(host.screen_answer(&USER, screen.id, pressed("steal")).await, code::INVALID_PARAMS, "no button");
-            says(host.screen_answer(&Actor::Page, screen.id, pressed("pay")).await, code::UNAUTHORIZED, "only reads");
             says(
                 host.screen_answer(&Actor::Plugin { solution: 2 }, screen.id, pressed("pay")).await,
                 code::UNAUTHORIZED,

@@ -66,7 +66,7 @@ async fn a_policy_passes_what_is_within_its_limits_and_asks_for_the_rest() {
     );
     grant(&wallet, &shop(), &["pay", "free"]).await;
     grant(&wallet, &bot(), &["pay"]).await;
-    for actor in [Actor::User { session: false }, Actor::Page, Actor::Caller(shop()), Actor::Plugin { solution: 1 }] {
+    for actor in [Actor::User { session: false }, Actor::Caller(shop()), Actor::Plugin { solution: 1 }] {
         says(wallet.host().policy_add(&actor, input(&shop(), limits.clone())).await, code::UNAUTHORIZED, "");
     }
     let made = policy(&wallet, &shop(), limits).await;
@@ -301,7 +301,7 @@ async fn a_locked_wallet_refuses_callers_even_with_a_policy() {
     wallet.call("probe", "go", json!({})).await.expect("said");
     says(answer(open).await, code::UNAUTHORIZED, "locked");
     assert!(queue(wallet.host()).await.is_empty());
-    wallet.host().unlock(&"correct horse battery staple".into()).await.expect("unlocked");
+    wallet.host().unlock(&USER, &"correct horse battery staple".into()).await.expect("unlocked");
     asked(&wallet, &bot(), "pay", pay("1"), None).await.expect("passes again");
     wallet.host().shutdown().await;
 }

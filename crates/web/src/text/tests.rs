@@ -57,3 +57,9 @@ fn times_are_right_also_at_the_edges() {
     }
     let _ = (time(i64::MAX), time(i64::MIN));
 }
+
+#[test]
+fn row_22_words_for_the_script_are_visible_too() {
+    assert_eq!(plain("a\u{202e}b\n\u{1b}"), "a⟨U+202E⟩b⟨U+000A⟩⟨U+001B⟩");
+    assert_eq!(lines(&serde_json::json!({ "a": "\u{200b}" })), "{\n  \"a\": \"⟨U+200B⟩\"\n}");
+}

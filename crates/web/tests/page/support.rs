@@ -15,7 +15,10 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 /// Longest wait for an answer; reached only when a test fails.
-const DEADLINE: Duration = Duration::from_secs(30);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+
+/// The passphrase of the tests' wallet.
+pub(crate) const PASSPHRASE: &str = "correct horse";
 
 /// Compiled once for all tests.
 fn engine() -> Engine {
@@ -44,7 +47,7 @@ impl Wallet {
     async fn open(request: Option<NewApproval>) -> Self {
         let home = tempfile::tempdir().expect("a directory");
         let keystore = home.path().join("keystore.json");
-        let passphrase = SecretString::from("correct horse");
+        let passphrase = SecretString::from(PASSPHRASE);
         let cheap = KdfCost { memory_kib: 64, passes: 1, lanes: 1 };
         Vault::create(&keystore, None, &passphrase, cheap).expect("created");
         let (vault, key) = Vault::open(&keystore, &passphrase).expect("opened");
@@ -91,15 +94,58 @@ impl Wallet {
     }
 
     pub(crate) async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Reply {
-        self.write(method, Some(&self.host()), path, headers).await
+        self.write(method, Some(&self.host()), path, headers, "").await
+    }
+
+    /// What our own script sends: `body` with every header that a browser adds; `change` puts another value in the place
+    /// of one of them, or leaves it out.
+    pub(crate) async fn act(
+        &self,
+        visit: &Visit,
+        name: &str,
+        body: &str,
+        change: Option<(&str, Option<&str>)>,
+    ) -> Reply {
+        let (own, length) = (self.origin(), body.len().to_string());
+        let mut headers = vec![
+            ("cookie", visit.cookie.as_str()),
+            ("origin", own.as_str()),
+            ("sec-fetch-site", "same-origin"),
+            ("content-type", "application/json"),
+            ("x-entresol-token", visit.token.as_str()),
+            ("content-length", length.as_str()),
+        ];
+        if let Some((header, value)) = change {
+            headers.retain(|(name, _)| *name != header);
+            headers.extend(value.map(|value| (header, value)));
+        }
+        let host = self.host();
+        let host =
+            headers.iter().find(|(name, _)| *name == "host").map_or(host.as_str(), |(_, value)| value).to_owned();
+        headers.retain(|(name, _)| *name != "host");
+        self.write("POST", Some(&host), &format!("{}do/{name}", visit.session), &headers, body).await
+    }
+
+    /// A POST with just these headers.
+    pub(crate) async fn post(&self, path: &str, headers: &[(&str, &str)], body: &str) -> Reply {
+        self.write("POST", Some(&self.host()), path, headers, body).await
+    }
+
+    /// Opens a session and reads its token from its first page.
+    pub(crate) async fn visit(&self) -> Visit {
+        let (session, cookie) = self.enter().await;
+        let page = self.get(&session, &[("cookie", &cookie)]).await;
+        let token =
+            page.body.split("name=\"entresol-token\" content=\"").nth(1).and_then(|rest| rest.split('"').next());
+        Visit { session, cookie, token: token.expect("a token").to_owned() }
     }
 
     /// With another `Host` header, or none.
     pub(crate) async fn get_as(&self, host: Option<&str>, path: &str, headers: &[(&str, &str)]) -> Reply {
-        self.write("GET", host, path, headers).await
+        self.write("GET", host, path, headers, "").await
     }
 
-    async fn write(&self, method: &str, host: Option<&str>, path: &str, headers: &[(&str, &str)]) -> Reply {
+    async fn write(&self, method: &str, host: Option<&str>, path: &str, headers: &[(&str, &str)], body: &str) -> Reply {
         let mut text = format!("{method} {path} HTTP/1.1\r\n");
         if let Some(host) = host {
             text.push_str(&format!("Host: {host}\r\n"));
@@ -111,12 +157,17 @@ impl Wallet {
             text.push_str(&format!("{name}: {value}\r\n"));
         }
         text.push_str("\r\n");
+        text.push_str(body);
         self.raw(&text).await
+    }
+
+    pub(crate) async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.server.address()).await.expect("connected")
     }
 
     /// Sends bytes and reads to the end; an empty reply (status 0) when the server hangs up.
     pub(crate) async fn raw(&self, bytes: &str) -> Reply {
-        let mut stream = TcpStream::connect(self.server.address()).await.expect("connected");
+        let mut stream = self.connect().await;
         // The server may hang up before it has read everything.
         let _ = stream.write_all(bytes.as_bytes()).await;
         let _ = stream.shutdown().await;
@@ -124,6 +175,13 @@ impl Wallet {
         let _ = tokio::time::timeout(DEADLINE, stream.read_to_end(&mut answer)).await.expect("in time");
         Reply::parse(&String::from_utf8_lossy(&answer))
     }
+}
+
+/// An open session, with all three secrets.
+pub(crate) struct Visit {
+    pub(crate) session: String,
+    pub(crate) cookie: String,
+    pub(crate) token: String,
 }
 
 pub(crate) struct Reply {

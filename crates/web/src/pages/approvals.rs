@@ -1,0 +1,180 @@
+//! Requests: everything that is decided, in the wallet's words, and the buttons that decide it. A plugin's own words
+//! stand apart, quoted; its screens never stand here.
+
+use entresol_host::messages::{ApprovalView, Row, Status};
+use maud::{Markup, html};
+
+use super::{badge, code, facts, table, value};
+use crate::text::{document, shown, time};
+
+/// Label of an install's rows that stand for permissions: each can be refused.
+const PERMISSION: &str = "May";
+
+pub(crate) fn approvals(approvals: &[ApprovalView], locked: bool) -> Markup {
+    html! {
+        div.title { h1 { "Waiting for your decision" } a href="approvals/all" { "All requests" } }
+        @if approvals.is_empty() { p.empty { "No request waits for you." } }
+        @for approval in approvals { (request(approval, locked)) }
+    }
+}
+
+pub(crate) fn all_approvals(approvals: &[ApprovalView]) -> Markup {
+    let rows: Vec<_> = approvals
+        .iter()
+        .map(|approval| {
+            vec![
+                html! { a href=(approval.id) { (approval.id) } },
+                shown(&time(approval.created_at)),
+                shown(&approval.kind),
+                html! { a href=(approval.id) { (shown(&approval.sentence)) } },
+                badge(&approval.state),
+            ]
+        })
+        .collect();
+    html! {
+        div.title { h1 { "All requests" } a href="../approvals" { "Only those that wait" } }
+        (table(&["#", "Asked", "Kind", "Request", "State"], &rows, "Nobody has asked for anything yet."))
+    }
+}
+
+pub(crate) fn approval(approval: &ApprovalView, status: &Status) -> Markup {
+    let others = status.pending_approvals.saturating_sub(u64::from(approval.state == "pending"));
+    html! {
+        div.title {
+            h1 { "Request " (approval.id) }
+            @if others > 0 { a href="../approvals" { (others) " more waiting" } } @else { a href="all" { "All requests" } }
+        }
+        (request(approval, status.locked))
+    }
+}
+
+/// What kind of thing is asked for, in plain words, and the word on the button.
+fn words(kind: &str) -> (&'static str, &'static str) {
+    match kind {
+        "install" => ("A plugin wants to be installed", "Install"),
+        "caller" => ("Someone wants to ask for actions", "Allow"),
+        "connect" => ("A website wants to see accounts", "Connect"),
+        "call" => ("An action of a layer 2", "Approve"),
+        "deposit" => ("Money goes into a layer 2", "Approve"),
+        "withdraw" | "exit" => ("A call to leave a layer 2", "Approve"),
+        "fund" => ("Money goes to a layer-2 account", "Approve"),
+        "send" => ("A transaction of yours", "Send"),
+        "replace" | "cancel" => ("A transaction is replaced", "Approve"),
+        "sign" => ("A signature", "Sign"),
+        "permission" => ("A plugin wants a permission", "Allow"),
+        _ => ("A request", "Approve"),
+    }
+}
+
+/// Everything the command line shows, nothing shortened, and how to decide.
+fn request(approval: &ApprovalView, locked: bool) -> Markup {
+    let waits = approval.state == "pending";
+    let (topic, verb) = words(&approval.kind);
+    html! {
+        article.request data-scope data-request=(approval.id) data-digest=(approval.digest) id={ "request-" (approval.id) } {
+            p.topic { span { (topic) } " " (badge(&approval.state)) }
+            h2.sentence data-see { (shown(&approval.sentence)) }
+            @for warning in &approval.warnings { p.warning role="note" { strong { "Careful: " } (shown(warning)) } }
+            (rows(&approval.rows, waits && approval.kind == "install"))
+            @if !approval.causes.is_empty() {
+                (facts(&[("Caused by", html! { @for cause in &approval.causes { div { (shown(cause)) } } })]))
+            }
+            (says(approval))
+            @if waits { (decide(approval, locked, verb)) } @else { (decided(approval)) }
+            (facts(&[
+                ("Solution", approval.solution.as_deref().map_or_else(|| html! { "none" }, shown)),
+                ("Digest of what is decided", code(&approval.digest)),
+                ("Asked", shown(&time(approval.created_at))),
+                ("Waits until", html! { (shown(&time(approval.expires_at))) @if waits { " " small data-left=(approval.expires_at) data-keep {} } }),
+            ]))
+        }
+    }
+}
+
+/// The wallet's rows; with `refusable` each permission has a box.
+fn rows(rows: &[Row], refusable: bool) -> Markup {
+    let permissions = rows.iter().filter(|row| row.label == PERMISSION);
+    html! {
+        dl.rows {
+            @for row in rows.iter().filter(|row| !refusable || row.label != PERMISSION) {
+                dt { (shown(&row.label)) }
+                dd { (value(&row.value)) }
+            }
+        }
+        @if refusable && permissions.clone().next().is_some() {
+            fieldset.permissions {
+                legend { "It may (untick what you refuse):" }
+                @for row in permissions {
+                    label.check { input type="checkbox" checked data-refuse=(row.value); span { (shown(&row.value)) } }
+                }
+            }
+        }
+    }
+}
+
+/// The plugin's own rows: quoted, and never among the wallet's.
+fn says(approval: &ApprovalView) -> Markup {
+    let who = approval.solution.as_deref().unwrap_or("the plugin");
+    html! {
+        @if !approval.says.is_empty() {
+            section.says {
+                h3 { "The plugin “" (shown(who)) "” says" }
+                p.empty { "Its own words. The wallet does not check them." }
+                dl { @for row in &approval.says { dt { "“" (shown(&row.label)) "”" } dd { "“" (shown(&row.value)) "”" } } }
+            }
+        }
+    }
+}
+
+fn decide(approval: &ApprovalView, locked: bool, verb: &str) -> Markup {
+    html! {
+        div.decide {
+            @if locked {
+                p.warning { "Unlock the wallet above to decide." }
+            } @else {
+                button.primary type="button" data-decide="approve" data-arm disabled { (verb) }
+                button type="button" data-decide="reject" data-arm disabled { "Reject" }
+                span.hint data-keep {}
+            }
+            output data-keep {}
+        }
+        noscript {
+            p { "Decide in a terminal:" }
+            pre { "entresol approvals approve " (approval.id) " --digest " (shown(&approval.digest)) "\n"
+                  "entresol approvals reject " (approval.id) " --digest " (shown(&approval.digest)) }
+        }
+    }
+}
+
+fn decided(approval: &ApprovalView) -> Markup {
+    let who = match approval.decided_by.as_deref() {
+        Some("page") => "you, on this page".to_owned(),
+        Some("user") => "you, in a terminal".to_owned(),
+        Some(policy) if policy.starts_with("policy ") => format!("{policy}, without asking you"),
+        Some(other) => other.to_owned(),
+        None => "nobody".to_owned(),
+    };
+    html! {
+        div.decided {
+            p {
+                @match approval.state.as_str() {
+                    "approved" => "Approved. The wallet is at work on it; this page shows its end.",
+                    "done" => "Done.",
+                    "failed" => "It was approved, and then failed.",
+                    "rejected" => "Rejected: nothing has happened.",
+                    "expired" => "Nobody decided in time, or who asked has left: nothing has happened.",
+                    _ => "It has its end.",
+                }
+                " " small { "Decided by " (shown(&who)) "." }
+            }
+            @if let Some(error) = approval.outcome["error"].as_str() {
+                p.warning { (shown(error)) }
+            } @else if let Some(outcome) = approval.outcome.as_object().filter(|outcome| !outcome.is_empty()) {
+                dl { @for (name, one) in outcome.iter().filter(|(_, one)| !one.is_null()) {
+                    dt { (shown(name)) }
+                    dd { @match one.as_str() { Some(text) => (value(text)), None => (document(one)) } }
+                } }
+            }
+        }
+    }
+}

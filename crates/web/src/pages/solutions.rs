@@ -1,0 +1,178 @@
+//! Solutions, and one of them: its screens, actions, state, money and permissions.
+
+use entresol_host::messages::{ActionView, ScreenView, SolutionView, StateView, TransferView};
+use maud::{Markup, html};
+use serde_json::{Value, json};
+
+use super::records::transfer_table;
+use super::{act, badge, code, facts, screen, value};
+use crate::form;
+use crate::runs::Run;
+use crate::text::{document, foreign, shown, time};
+
+pub(crate) fn solutions(views: &[SolutionView], screens: &[ScreenView]) -> Markup {
+    html! {
+        h1 { "Solutions" }
+        p.lead { "The layer 2s that this wallet speaks to, each by a plugin that has only what you granted." }
+        @if views.is_empty() { p.empty { "No solution is registered. Add one in a terminal with " code { "entresol solution add" } "." } }
+        @for view in views {
+            section {
+                h2 { a href={ "solutions/" (view.name) } { (shown(&view.name)) } " " (badge(&view.plugin)) @if view.status != "active" { " " (badge(&view.status)) } }
+                p { "Calls itself " (foreign(&view.title)) " · " (view.actions.len()) " actions · on " (shown(&view.network)) }
+                @let open = screens.iter().filter(|screen| screen.solution == view.name).count();
+                @if open > 0 { p { a href={ "solutions/" (view.name) } { "It shows you a screen" } } }
+            }
+        }
+    }
+}
+
+/// What the page of one solution is made of.
+pub(crate) struct Solution<'a> {
+    pub(crate) view: &'a SolutionView,
+    pub(crate) state: Result<&'a StateView, &'a str>,
+    pub(crate) refused: &'a [String],
+    pub(crate) screens: &'a [ScreenView],
+    pub(crate) runs: &'a [Run],
+    pub(crate) transfers: &'a [TransferView],
+    pub(crate) locked: bool,
+}
+
+pub(crate) fn solution(all: &Solution<'_>) -> Markup {
+    let view = all.view;
+    html! {
+        div.title {
+            h1 { (shown(&view.name)) " " (badge(&view.plugin)) @if view.status != "active" { " " (badge(&view.status)) } }
+            (act("solution-restart", &json!({ "solution": view.name }), "Restart the plugin", "quiet"))
+        }
+        p.lead { "Calls itself " (foreign(&view.title)) ". On " (shown(&view.network)) ", for account " (view.owner) "." }
+        @for one in all.screens.iter().filter(|one| one.solution == view.name) { (screen::framed(one)) }
+        @if !all.runs.is_empty() { section { h2 { "Your calls" } @for run in all.runs { (made(run)) } } }
+        section { h2 { "State" } p.empty { "As the plugin publishes it." } (published(all.state)) }
+        section #actions {
+            h2 { "Actions" }
+            @if all.locked { p.warning { "Unlock the wallet to call an action." } }
+            @if view.actions.is_empty() { p.empty { "It declares no action." } }
+            @for action in &view.actions { (action_form(view, action, all.locked)) }
+        }
+        @if view.gateway.is_some() { (deposit(view)) }
+        @if !all.transfers.is_empty() { section { h2 { "Recent transfers" } (transfer_table(all.transfers)) } }
+        (permissions(all))
+        (details(view))
+    }
+}
+
+/// A call of the user's own from this page.
+fn made(run: &Run) -> Markup {
+    html! {
+        div.run {
+            p { code { (shown(&run.action)) } " " small { (shown(&time(run.at))) } " "
+                @match &run.end {
+                    None => span.badge.waits { "at work" },
+                    Some(Ok(_)) => (badge("done")),
+                    Some(Err(_)) => (badge("failed")),
+                }
+            }
+            @match &run.end {
+                Some(Ok(answer)) if !answer.is_null() => (document(answer)),
+                Some(Err(why)) => p.warning { (shown(why)) },
+                _ => {}
+            }
+        }
+    }
+}
+
+fn published(state: Result<&StateView, &str>) -> Markup {
+    html! {
+        @match state {
+            Ok(state) => @match state.state.as_object() {
+                Some(fields) if !fields.is_empty() => dl { @for (name, one) in fields {
+                    dt { (shown(name)) }
+                    dd { @match one { Value::String(text) => (value(text)), Value::Object(_) | Value::Array(_) => (document(one)), other => (shown(&other.to_string())) } }
+                } },
+                Some(_) => p.empty { "Nothing yet." },
+                None => (document(&state.state)),
+            },
+            Err(why) => p.empty { (shown(why)) },
+        }
+    }
+}
+
+fn action_form(view: &SolutionView, action: &ActionView, locked: bool) -> Markup {
+    let fixed = json!({ "solution": view.name, "action": action.name });
+    html! {
+        form.action data-act="call" data-fixed=(fixed) data-scope id={ "action-" (action.name) } {
+            h3 data-see { code { (shown(&action.name)) } @if action.read_only { " " span.badge.plain { "only reads" } } }
+            @if !action.description.is_empty() { p { (foreign(&action.description)) } }
+            (form::inputs(&format!("in-{}", action.name), &action.params))
+            div.line {
+                @if action.read_only {
+                    button type="submit" disabled[locked] { "Ask" }
+                } @else {
+                    button.primary type="submit" data-arm disabled { "Do it" }
+                }
+                small { code { (shown(&action.signature)) } }
+            }
+            output data-keep {}
+        }
+    }
+}
+
+fn deposit(view: &SolutionView) -> Markup {
+    html! {
+        section {
+            h2 { "Deposit" }
+            p.empty { "From account " (view.owner) " into the gateway. You see all of it before anything is sent." }
+            form data-act="deposit" data-fixed=(json!({ "solution": view.name })) {
+                div.field {
+                    label for="deposit-value" { "Amount" }
+                    div.amount {
+                        input #deposit-value type="text" name="value" inputmode="decimal" autocomplete="off" placeholder="0.0" required;
+                        (form::units("unit", "the deposit"))
+                    }
+                }
+                button type="submit" { "Look at it" }
+                output data-keep {}
+            }
+        }
+    }
+}
+
+fn permissions(all: &Solution<'_>) -> Markup {
+    let name = &all.view.name;
+    let line = |permission: &String, name_of_act: &str, label: &str, class: &str| {
+        html! {
+            li { span { (shown(permission)) }
+                (act(name_of_act, &json!({ "solution": name, "permission": permission }), label, class)) }
+        }
+    };
+    html! {
+        section {
+            h2 { "What this plugin may do" }
+            @if all.view.grants.is_empty() { p.empty { "Nothing." } }
+            ul.grants { @for permission in &all.view.grants { (line(permission, "grant-revoke", "Take back", "danger small")) } }
+            @if !all.refused.is_empty() {
+                h3 { "What it asked for and may not" }
+                ul.grants { @for permission in all.refused { (line(permission, "grant-add", "Allow", "small")) } }
+            }
+        }
+    }
+}
+
+fn details(view: &SolutionView) -> Markup {
+    let list =
+        |items: &[String]| html! { @for item in items { div { (value(item)) } } @if items.is_empty() { "none" } };
+    html! {
+        details {
+            summary { "Package, contract and keys" }
+            (facts(&[
+                ("Gateway", view.gateway.as_deref().map_or_else(|| html! { "none" }, code)),
+                ("Layer-2 URLs", list(&view.network_urls)),
+                ("Keys below", code(&view.key_path)),
+                ("Package", shown(&view.package)),
+                ("SHA-512", code(&view.package_sha512)),
+                ("Interface", code(&view.interface_digest)),
+                ("Publishes", list(&view.state_names)),
+            ]))
+        }
+    }
+}
