@@ -151,7 +151,10 @@ async function decide(button) {
   if (approve && refuse.length > 0) decision.refuse = refuse;
   const accounts = boxes.filter((box) => "account" in box.dataset);
   if (approve && accounts.length > 0) {
-    decision.accounts = accounts.filter((box) => box.checked).map((box) => Number(box.dataset.account));
+    const chosen = accounts.filter((box) => box.checked).map((box) => Number(box.dataset.account));
+    // None would mean those that were asked for.
+    if (chosen.length === 0) return tell(request.querySelector("output"), { error: "Tick at least one account, or reject." });
+    decision.accounts = chosen;
   }
   tell(request.querySelector("output"), await ask("decide", decision));
   look();

@@ -16,7 +16,7 @@ mod records;
 mod screen;
 mod solutions;
 
-pub(crate) use approvals::{all_approvals, approval, approvals};
+pub(crate) use approvals::{CONNECT, all_approvals, approval, approvals};
 pub(crate) use callers::callers;
 pub(crate) use overview::{Overview, overview};
 pub(crate) use records::{accounts, activity, notices, send, transfers};
@@ -227,11 +227,24 @@ fn or_dash(text: Option<Markup>) -> Markup {
     text.unwrap_or_else(|| html! { "–" })
 }
 
+/// What goes with an act, as JSON for an attribute: in ASCII, so that nothing in it acts on the text around it.
+fn given(fixed: &serde_json::Value) -> String {
+    let mut out = String::new();
+    for c in fixed.to_string().chars() {
+        if c.is_ascii() {
+            out.push(c);
+        } else {
+            c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| out.push_str(&format!("\\u{unit:04x}")));
+        }
+    }
+    out
+}
+
 /// A small form with one button and an answer.
 fn act(name: &str, fixed: &serde_json::Value, label: &str, class: &str) -> Markup {
     html! {
         span.act {
-            button class=(class) type="button" data-act=(name) data-fixed=(fixed) { (label) }
+            button class=(class) type="button" data-act=(name) data-fixed=(given(fixed)) { (label) }
             output data-keep {}
         }
     }

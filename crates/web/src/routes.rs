@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::middleware;
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
-use entresol_host::messages::ActivityFilter;
+use entresol_host::messages::{AccountView, ActivityFilter, ApprovalView};
 use entresol_host::{Actor, HostError};
 use maud::Markup;
 
@@ -270,21 +270,31 @@ page!(solution, Page::Solutions, |visitor, name| {
     }))
 });
 
+/// The user's accounts, where one of the requests is to see some.
+async fn accounts_for(host: &entresol_host::Host, requests: &[ApprovalView]) -> Vec<AccountView> {
+    if !requests.iter().any(|request| request.kind == pages::CONNECT && request.state == "pending") {
+        return Vec::new();
+    }
+    // Without them the request is decided as it is.
+    host.accounts(&PAGE).await.unwrap_or_default()
+}
+
 page!(approvals, Page::Approvals, |visitor| {
     let host = &visitor.context.host;
-    Ok(pages::approvals(&host.approvals(&PAGE, false).await?, host.status(&PAGE).await?.locked))
+    let requests = host.approvals(&PAGE, false).await?;
+    Ok(pages::approvals(&requests, &accounts_for(host, &requests).await, host.status(&PAGE).await?.locked))
 });
 
-page!(all_approvals, Page::Approvals, |visitor| {
-    Ok(pages::all_approvals(&visitor.context.host.approvals(&PAGE, true).await?))
-});
+page!(all_approvals, Page::Approvals, |visitor| Ok(pages::all_approvals(
+    &visitor.context.host.approvals(&PAGE, true).await?
+)));
 
 page!(approval, Page::Approvals, |visitor, number| {
     let host = &visitor.context.host;
     let unknown = || HostError::new(entresol_host::error::code::NOT_FOUND, "there is no such request");
-    let id = number.parse().map_err(|_| unknown())?;
-    let status = host.status(&PAGE).await?;
-    Ok(pages::approval(&host.approval(&PAGE, id).await?, &status))
+    let request = host.approval(&PAGE, number.parse().map_err(|_| unknown())?).await?;
+    let accounts = accounts_for(host, std::slice::from_ref(&request)).await;
+    Ok(pages::approval(&request, &accounts, &host.status(&PAGE).await?))
 });
 
 page!(callers, Page::Callers, |visitor| {

@@ -1,20 +1,23 @@
 //! Requests: everything that is decided, in the wallet's words, and the buttons that decide it. A plugin's own words
 //! stand apart, quoted; its screens never stand here.
 
-use entresol_host::messages::{ApprovalView, Row, Status};
+use entresol_host::messages::{AccountView, ApprovalView, Row, Status};
 use maud::{Markup, html};
 
 use super::{badge, code, facts, table, value};
 use crate::text::{document, shown, time};
 
+/// Kind of the requests to see accounts.
+pub(crate) const CONNECT: &str = "connect";
 /// Label of an install's rows that stand for permissions: each can be refused.
 const PERMISSION: &str = "May";
 
-pub(crate) fn approvals(approvals: &[ApprovalView], locked: bool) -> Markup {
+/// Requests that wait. `accounts` are the user's, where one of the requests is to see some.
+pub(crate) fn approvals(approvals: &[ApprovalView], accounts: &[AccountView], locked: bool) -> Markup {
     html! {
         div.title { h1 { "Waiting for your decision" } a href="approvals/all" { "All requests" } }
         @if approvals.is_empty() { p.empty { "No request waits for you." } }
-        @for approval in approvals { (request(approval, locked)) }
+        @for approval in approvals { (request(approval, accounts, locked)) }
     }
 }
 
@@ -37,14 +40,14 @@ pub(crate) fn all_approvals(approvals: &[ApprovalView]) -> Markup {
     }
 }
 
-pub(crate) fn approval(approval: &ApprovalView, status: &Status) -> Markup {
+pub(crate) fn approval(approval: &ApprovalView, accounts: &[AccountView], status: &Status) -> Markup {
     let others = status.pending_approvals.saturating_sub(u64::from(approval.state == "pending"));
     html! {
         div.title {
             h1 { "Request " (approval.id) }
             @if others > 0 { a href="../approvals" { (others) " more waiting" } } @else { a href="all" { "All requests" } }
         }
-        (request(approval, status.locked))
+        (request(approval, accounts, status.locked))
     }
 }
 
@@ -67,7 +70,7 @@ fn words(kind: &str) -> (&'static str, &'static str) {
 }
 
 /// Everything the command line shows, nothing shortened, and how to decide.
-fn request(approval: &ApprovalView, locked: bool) -> Markup {
+fn request(approval: &ApprovalView, accounts: &[AccountView], locked: bool) -> Markup {
     let waits = approval.state == "pending";
     let (topic, verb) = words(&approval.kind);
     html! {
@@ -76,6 +79,7 @@ fn request(approval: &ApprovalView, locked: bool) -> Markup {
             h2.sentence data-see { (shown(&approval.sentence)) }
             @for warning in &approval.warnings { p.warning role="note" { strong { "Careful: " } (shown(warning)) } }
             (rows(&approval.rows, waits && approval.kind == "install"))
+            @if waits && approval.kind == CONNECT { (choice(&approval.rows, accounts)) }
             @if !approval.causes.is_empty() {
                 (facts(&[("Caused by", html! { @for cause in &approval.causes { div { (shown(cause)) } } })]))
             }
@@ -106,6 +110,24 @@ fn rows(rows: &[Row], refusable: bool) -> Markup {
                 legend { "It may (untick what you refuse):" }
                 @for row in permissions {
                     label.check { input type="checkbox" checked data-refuse=(row.value); span { (shown(&row.value)) } }
+                }
+            }
+        }
+    }
+}
+
+/// Which accounts a caller will see: those that the request shows are ticked.
+fn choice(rows: &[Row], accounts: &[AccountView]) -> Markup {
+    let shown_there = |account: &AccountView| rows.iter().any(|row| row.value.contains(&account.address));
+    html! {
+        @if !accounts.is_empty() {
+            fieldset.permissions {
+                legend { "It will see these accounts (tick those that you choose):" }
+                @for account in accounts {
+                    label.check {
+                        input type="checkbox" data-account=(account.index) checked[shown_there(account)];
+                        span { "Account " (account.index) " " (code(&account.address)) }
+                    }
                 }
             }
         }

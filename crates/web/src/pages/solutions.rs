@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use serde_json::{Value, json};
 
 use super::records::transfer_table;
-use super::{act, badge, code, facts, screen, value};
+use super::{act, badge, code, facts, given, screen, value};
 use crate::form;
 use crate::runs::Run;
 use crate::text::{document, foreign, shown, time};
@@ -100,7 +100,7 @@ fn published(state: Result<&StateView, &str>) -> Markup {
 fn action_form(view: &SolutionView, action: &ActionView, locked: bool) -> Markup {
     let fixed = json!({ "solution": view.name, "action": action.name });
     html! {
-        form.action data-act="call" data-fixed=(fixed) data-scope id={ "action-" (action.name) } {
+        form.action data-act="call" data-fixed=(given(&fixed)) data-scope id={ "action-" (action.name) } {
             h3 data-see { code { (shown(&action.name)) } @if action.read_only { " " span.badge.plain { "only reads" } } }
             @if !action.description.is_empty() { p { (foreign(&action.description)) } }
             (form::inputs(&format!("in-{}", action.name), &action.params))
@@ -122,7 +122,7 @@ fn deposit(view: &SolutionView) -> Markup {
         section {
             h2 { "Deposit" }
             p.empty { "From account " (view.owner) " into the gateway. You see all of it before anything is sent." }
-            form data-act="deposit" data-fixed=(json!({ "solution": view.name })) {
+            form data-act="deposit" data-fixed=(given(&json!({ "solution": view.name }))) {
                 div.field {
                     label for="deposit-value" { "Amount" }
                     div.amount {

@@ -38,7 +38,7 @@ fn harmless(markup: &Markup) {
 
 #[test]
 fn row_22_hostile_text_in_a_request_is_shown_whole_and_harmless() {
-    let markup = approvals(&[request_view()], false);
+    let markup = approvals(&[request_view()], &[], false);
     harmless(&markup);
     assert!(markup.0.contains(&"9".repeat(5_000)), "what is decided is never shortened");
     assert!(markup.0.contains("entresol approvals approve 7 --digest <bdi>0xabc"), "{}", markup.0);
@@ -47,22 +47,22 @@ fn row_22_hostile_text_in_a_request_is_shown_whole_and_harmless() {
 
 #[test]
 fn row_06_buttons_that_decide_come_disarmed_and_with_what_they_decide() {
-    let markup = approvals(&[request_view()], false).0;
+    let markup = approvals(&[request_view()], &[], false).0;
     assert!(markup.contains(r#"data-request="7" data-digest="0xabc""#), "{markup}");
     for verdict in ["approve", "reject"] {
         assert!(markup.contains(&format!(r#"data-decide="{verdict}" data-arm disabled"#)), "{markup}");
     }
-    let locked = approvals(&[request_view()], true).0;
+    let locked = approvals(&[request_view()], &[], true).0;
     assert!(!locked.contains("data-decide") && locked.contains("Unlock"), "{locked}");
     let decided = ApprovalView { state: "approved".to_owned(), ..request_view() };
-    assert!(!approval(&decided, &status(false)).0.contains("data-decide"));
+    assert!(!approval(&decided, &[], &status(false)).0.contains("data-decide"));
 }
 
 #[test]
 fn row_29_the_plugin_s_words_stand_apart_and_quoted() {
     let says = vec![Row { label: "Approved".to_owned(), value: "The wallet says this is safe".to_owned() }];
     let view = ApprovalView { solution: Some("payments".to_owned()), says, ..request_view() };
-    let markup = approvals(&[view], false).0;
+    let markup = approvals(&[view], &[], false).0;
     let (before, after) = markup.split_once("The plugin “<bdi>payments</bdi>” says").expect("attributed");
     assert!(!before.contains("The wallet says"), "{before}");
     assert!(after.contains("“<bdi>The wallet says this is safe</bdi>”") && after.contains("does not check"), "{after}");
@@ -73,18 +73,36 @@ fn permissions_of_an_install_have_boxes_that_name_them_exactly() {
     let row = |label: &str, value: &str| Row { label: label.to_owned(), value: value.to_owned() };
     let rows = vec![row("Package", "p@1"), row("May", "reach wss://tower.example"), row("May", "keep 16 MiB")];
     let install = ApprovalView { kind: "install".to_owned(), rows, ..request_view() };
-    let markup = approvals(std::slice::from_ref(&install), false).0;
+    let markup = approvals(std::slice::from_ref(&install), &[], false).0;
     assert!(markup.contains(r#"<input type="checkbox" checked data-refuse="reach wss://tower.example">"#), "{markup}");
     assert_eq!(markup.matches("data-refuse").count(), 2, "{markup}");
     let done = ApprovalView { state: "done".to_owned(), ..install };
-    assert!(!approval(&done, &status(false)).0.contains("data-refuse"));
+    assert!(!approval(&done, &[], &status(false)).0.contains("data-refuse"));
+}
+
+#[test]
+fn accounts_that_a_site_will_see_are_chosen() {
+    let account = |index: u32, address: &str| AccountView {
+        index,
+        address: address.to_owned(),
+        path: String::new(),
+        imported: false,
+        balances: Default::default(),
+    };
+    let rows = vec![Row { label: "Account 1".to_owned(), value: "0xbb".to_owned() }];
+    let connect = ApprovalView { kind: CONNECT.to_owned(), rows, ..request_view() };
+    let accounts = [account(0, "0xaa"), account(1, "0xbb")];
+    let markup = approvals(std::slice::from_ref(&connect), &accounts, false).0;
+    assert!(markup.contains(r#"data-account="0">"#) && markup.contains(r#"data-account="1" checked>"#), "{markup}");
+    let done = ApprovalView { state: "done".to_owned(), ..connect };
+    assert!(!approval(&done, &accounts, &status(false)).0.contains("data-account"));
 }
 
 #[test]
 fn a_decided_request_shows_its_outcome_and_no_command() {
     let decided =
         ApprovalView { state: "done".to_owned(), outcome: json!({ "transaction": HOSTILE }), ..request_view() };
-    let markup = approval(&decided, &status(false));
+    let markup = approval(&decided, &[], &status(false));
     harmless(&markup);
     harmless(&all_approvals(&[decided]));
     assert!(!markup.0.contains("approvals approve"));
@@ -256,7 +274,7 @@ fn the_door_says_how_to_open_and_holds_nothing() {
 
 #[test]
 fn no_element_has_a_style_or_a_handler_of_its_own() {
-    let page = page_of(Err("x"), &[], false).0 + &approvals(&[request_view()], false).0;
+    let page = page_of(Err("x"), &[], false).0 + &approvals(&[request_view()], &[], false).0;
     for word in [" style=", " onclick=", "javascript:"] {
         assert!(!page.contains(word), "{word}: {page}");
     }

@@ -6,6 +6,9 @@ use tokio::net::TcpStream;
 
 use crate::support::{DEADLINE, Visit, Wallet};
 
+/// The last chunk of an answer.
+const END: &str = "\r\n0\r\n\r\n";
+
 /// Asks for the stream of a session.
 async fn listen(wallet: &Wallet, visit: &Visit) -> TcpStream {
     let mut stream = wallet.connect().await;
@@ -56,10 +59,11 @@ async fn it_ends_with_its_session_and_with_the_daemon() {
     assert_eq!(wallet.act(&visit, "leave", "{}", None).await.status, 200);
     // The next change finds the session closed.
     wallet.handle.account_add(&Actor::Page).await.expect("added");
-    let rest = until(&mut stream, "no such words").await;
-    assert!(rest.ends_with("0\r\n\r\n"), "the stream has its end: {rest}");
+    let rest = until(&mut stream, END).await;
+    assert!(rest.ends_with(END), "the stream has its end: {rest}");
     wallet.stop.cancel();
-    until(&mut second, "no such words").await;
+    let rest = until(&mut second, END).await;
+    assert!(rest.ends_with(END), "the stream has its end: {rest}");
 }
 
 #[tokio::test]

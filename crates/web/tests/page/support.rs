@@ -157,8 +157,12 @@ impl Wallet {
             text.push_str(&format!("{name}: {value}\r\n"));
         }
         text.push_str("\r\n");
+        if body.is_empty() {
+            return self.raw(&text).await;
+        }
+        // Who acts waits for the answer: a server that sees its visitor leave may drop the work.
         text.push_str(body);
-        self.raw(&text).await
+        self.exchange(self.connect().await, &text).await
     }
 
     pub(crate) async fn connect(&self) -> TcpStream {
@@ -168,9 +172,14 @@ impl Wallet {
     /// Sends bytes and reads to the end; an empty reply (status 0) when the server hangs up.
     pub(crate) async fn raw(&self, bytes: &str) -> Reply {
         let mut stream = self.connect().await;
-        // The server may hang up before it has read everything.
         let _ = stream.write_all(bytes.as_bytes()).await;
         let _ = stream.shutdown().await;
+        self.exchange(stream, "").await
+    }
+
+    async fn exchange(&self, mut stream: TcpStream, bytes: &str) -> Reply {
+        // The server may hang up before it has read everything.
+        let _ = stream.write_all(bytes.as_bytes()).await;
         let mut answer = Vec::new();
         let _ = tokio::time::timeout(DEADLINE, stream.read_to_end(&mut answer)).await.expect("in time");
         Reply::parse(&String::from_utf8_lossy(&answer))
