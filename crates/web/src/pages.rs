@@ -110,7 +110,7 @@ pub(crate) fn frame(frame: &Frame<'_>, content: &Markup) -> Markup {
             }
             div.state {
                 @if locked { span.badge.bad { "locked" } } @else {
-                    span.badge.good { "open" }
+                    span.badge.good { "unlocked" }
                     button.quiet type="button" data-act="lock" title="Nothing is signed until the passphrase is given again" { "Lock" }
                 }
                 button.quiet type="button" data-act="leave" title="End this session in this browser" { "Sign out" }
@@ -176,7 +176,7 @@ fn facts(rows: &[(&str, Markup)]) -> Markup {
     html! { dl { @for (name, value) in rows { dt { (name) } dd { (value) } } } }
 }
 
-fn table(head: &[&str], rows: &[Vec<Markup>], empty: &str) -> Markup {
+fn table(head: &[&str], rows: &[Vec<Markup>], empty: &Markup) -> Markup {
     html! {
         @if rows.is_empty() {
             p.empty { (empty) }
@@ -198,7 +198,8 @@ fn code(text: &str) -> Markup {
 
 /// A value for people; hexadecimal ones in their own letters.
 fn value(text: &str) -> Markup {
-    if text.starts_with("0x") { code(text) } else { shown(text) }
+    let digits = text.len() >= 32 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/=".contains(&b));
+    if text.starts_with("0x") || text.starts_with("m/") || digits { code(text) } else { shown(text) }
 }
 
 /// A text with a button that copies it.
@@ -216,7 +217,8 @@ fn badge(state: &str) -> Markup {
         "pending" => "waits",
         _ => "plain",
     };
-    html! { span class={ "badge " (kind) } { (shown(state)) } }
+    let words = if state == "pending" { "waits for you" } else { state };
+    html! { span class={ "badge " (kind) } { (shown(words)) } }
 }
 
 fn amount(wei: &str) -> Markup {

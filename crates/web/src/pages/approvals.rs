@@ -36,7 +36,7 @@ pub(crate) fn all_approvals(approvals: &[ApprovalView]) -> Markup {
         .collect();
     html! {
         div.title { h1 { "All requests" } a href="../approvals" { "Only those that wait" } }
-        (table(&["#", "Asked", "Kind", "Request", "State"], &rows, "Nobody has asked for anything yet."))
+        (table(&["#", "Asked", "Kind", "Request", "State"], &rows, &html! { "Nobody has asked for anything yet." }))
     }
 }
 
@@ -85,8 +85,8 @@ fn request(approval: &ApprovalView, accounts: &[AccountView], locked: bool) -> M
             }
             (says(approval))
             @if waits { (decide(approval, locked, verb)) } @else { (decided(approval)) }
+            @if let Some(solution) = &approval.solution { (facts(&[("Solution", shown(solution))])) }
             (facts(&[
-                ("Solution", approval.solution.as_deref().map_or_else(|| html! { "none" }, shown)),
                 ("Digest of what is decided", code(&approval.digest)),
                 ("Asked", shown(&time(approval.created_at))),
                 ("Waits until", html! { (shown(&time(approval.expires_at))) @if waits { " " small data-left=(approval.expires_at) data-keep {} } }),

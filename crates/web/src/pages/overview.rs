@@ -59,7 +59,7 @@ pub(crate) fn overview(all: &Overview<'_>) -> Markup {
                 html! { a href={ "solutions/" (s.name) } { strong { (shown(&s.name)) } } },
                 foreign(&s.title), shown(&s.network), badge(&s.plugin),
             ]).collect();
-            (table(&["Name", "It calls itself", "Network", "Plugin"], &rows, "None yet. Add one in a terminal with `entresol solution add`."))
+            (table(&["Name", "It calls itself", "Network", "Plugin"], &rows, &html! { "None yet. Add one in a terminal with " code { "entresol solution add" } "." }))
         }
         section { h2 { "Networks" } (networks(&all.status.networks)) }
         details {
@@ -89,6 +89,6 @@ fn networks(networks: &[NetworkView]) -> Markup {
     table(
         &["Name", "Chain id", "Newest block", "Confirmations", "State"],
         &rows,
-        "There is no network. Add one in a terminal with `entresol network add`.",
+        &html! { "There is no network. Add one in a terminal with " code { "entresol network add" } "." },
     )
 }

@@ -104,7 +104,7 @@ pub(super) fn transfer_table(transfers: &[TransferView]) -> Markup {
         })
         .collect();
     let head = ["Begun", "Solution", "Kind", "Amount", "Stage", "Transaction", "Block", "Request"];
-    table(&head, &rows, "Nothing was deposited or withdrawn yet.")
+    table(&head, &rows, &html! { "Nothing was deposited or withdrawn yet." })
 }
 
 pub(crate) fn notices(notices: &[NoticeView]) -> Markup {
@@ -159,6 +159,6 @@ pub(crate) fn activity(rows: &[ActivityView]) -> Markup {
     html! {
         h1 { "Activity" }
         p.lead { "Everything that has had an effect, with who caused it. Keys and database values never stand here." }
-        (table(&head, &rows, "Nothing happened yet."))
+        (table(&head, &rows, &html! { "Nothing happened yet." }))
     }
 }
