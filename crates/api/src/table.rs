@@ -125,15 +125,7 @@ impl Control {
         stop: CancellationToken,
         stranger: Option<Actor>,
     ) -> Arc<Self> {
-        Arc::new(Self {
-            host,
-            web_link,
-            site,
-            stop,
-            sessions: Mutex::default(),
-            stranger,
-            locks: AtomicU64::new(0),
-        })
+        Arc::new(Self { host, web_link, site, stop, sessions: Mutex::default(), stranger, locks: AtomicU64::new(0) })
     }
 
     fn sessions(&self) -> MutexGuard<'_, Sessions> {

@@ -228,6 +228,48 @@ pub(crate) async fn caller_revoke(visitor: Visitor, input: Number) -> Told {
     said("It is taken back.")
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Caller {
+    caller: String,
+}
+
+pub(crate) async fn caller_disconnect(visitor: Visitor, input: Caller) -> Told {
+    visitor.context.host.caller_disconnect(&PAGE, &input.caller).await?;
+    said("It sees your accounts no more.")
+}
+
+/// The code of a browser, and the user's name for it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Pair {
+    code: String,
+    #[serde(default)]
+    name: String,
+}
+
+pub(crate) async fn pair(visitor: Visitor, input: Pair) -> Told {
+    let name = Some(input.name.trim()).filter(|name| !name.is_empty());
+    let profile = visitor.context.host.pair(&PAGE, input.code.trim(), name).await?;
+    said(&format!("The browser {} is paired.", profile.name))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Name {
+    name: String,
+}
+
+pub(crate) async fn profile_remove(visitor: Visitor, input: Name) -> Told {
+    visitor.context.host.profile_remove(&PAGE, &input.name).await?;
+    said("The browser is removed, with all that its websites were granted.")
+}
+
+pub(crate) async fn app_remove(visitor: Visitor, input: Name) -> Told {
+    visitor.context.host.app_remove(&PAGE, &input.name).await?;
+    said("The app is removed, with all that it was granted.")
+}
+
 pub(crate) async fn policy_revoke(visitor: Visitor, input: Number) -> Told {
     visitor.context.host.policy_revoke(&PAGE, input.id).await?;
     said("The policy has ended.")

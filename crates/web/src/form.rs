@@ -10,6 +10,9 @@ use crate::text::shown;
 /// Units of wei that a form offers, with their decimals.
 const UNITS: &[(&str, usize)] = &[("ETH", 18), ("gwei", 9), ("wei", 0)];
 
+/// Id of the list of addresses that a form may suggest.
+pub(crate) const KNOWN: &str = "known-addresses";
+
 /// What a type is to a form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
@@ -72,6 +75,7 @@ pub(crate) fn inputs(id: &str, params: &[ParamView]) -> Markup {
                     label for=(id) { (label) }
                     input type="text" name=(name) id=(id) autocomplete="off" spellcheck="false"
                         class=[matches!(one, Kind::Address | Kind::Bytes).then_some("code")]
+                        list=[(one == Kind::Address && param.role.as_deref() != Some("recipient")).then_some(KNOWN)]
                         inputmode=[(one == Kind::Whole).then_some("numeric")]
                         placeholder=[match one { Kind::Address | Kind::Bytes => Some("0x…"), Kind::Whole => Some("0"), _ => None }];
                 },
@@ -81,7 +85,7 @@ pub(crate) fn inputs(id: &str, params: &[ParamView]) -> Markup {
 }
 
 /// `toAddress` as `to address`: a name that a person can read. What is no such name stays as it is.
-fn words(name: &str) -> String {
+pub(crate) fn words(name: &str) -> String {
     let mut out = String::with_capacity(name.len() + 4);
     for c in name.chars() {
         if c.is_ascii_uppercase() && out.ends_with(|before: char| before.is_ascii_lowercase()) {

@@ -17,7 +17,7 @@ mod screen;
 mod solutions;
 
 pub(crate) use approvals::{CONNECT, all_approvals, approval, approvals};
-pub(crate) use callers::callers;
+pub(crate) use callers::{Callers, callers};
 pub(crate) use overview::{Overview, overview};
 pub(crate) use records::{accounts, activity, notices, send, transfers};
 pub(crate) use solutions::{Solution, solution, solutions};

@@ -94,6 +94,10 @@ pub static ROUTES: &[Route] = &[
     act!("grant-add", acts::grant_add),
     act!("grant-revoke", acts::grant_revoke),
     act!("caller-revoke", acts::caller_revoke),
+    act!("caller-disconnect", acts::caller_disconnect),
+    act!("profile-remove", acts::profile_remove),
+    act!("pair", acts::pair),
+    act!("app-remove", acts::app_remove),
     act!("policy-revoke", acts::policy_revoke),
     act!("policy-resume", acts::policy_resume),
     act!("solution-restart", acts::solution_restart),
@@ -299,7 +303,15 @@ page!(approval, Page::Approvals, |visitor, number| {
 
 page!(callers, Page::Callers, |visitor| {
     let host = &visitor.context.host;
-    Ok(pages::callers(&host.callers(&PAGE).await?, &host.policies(&PAGE).await?, &host.solutions(&PAGE).await?))
+    Ok(pages::callers(&pages::Callers {
+        grants: &host.callers(&PAGE).await?,
+        policies: &host.policies(&PAGE).await?,
+        connections: &host.caller_connections(&PAGE).await?,
+        solutions: &host.solutions(&PAGE).await?,
+        profiles: &host.profiles(&PAGE).await?,
+        pairings: &host.pairings(&PAGE).await?,
+        apps: &host.apps(&PAGE).await?,
+    }))
 });
 
 page!(accounts, Page::Accounts, |visitor| Ok(pages::accounts(&visitor.context.host.accounts(&PAGE).await?)));

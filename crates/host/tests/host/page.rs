@@ -4,7 +4,7 @@ use crate::support::*;
 use crate::{PROBE, says};
 use entresol_host::Actor;
 use entresol_host::error::code;
-use entresol_host::messages::{CallInput, Decision, FundInput};
+use entresol_host::messages::{CallInput, Decision, SendInput};
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -13,9 +13,19 @@ async fn the_page_decides_until_the_wallet_is_locked() {
     let wallet = Wallet::new(&anvil).await;
     wallet.install("probe", PROBE, None).await.expect("installed");
     let host = wallet.host();
-    let fund = |value: &str| FundInput { solution: "probe".into(), account: 0, value: value.into(), request_key: None };
-    let proposed = host.fund(&Actor::Page, fund("5")).await.expect("proposed");
-    let decision = Decision { id: proposed.id, approve: true, digest: proposed.digest, refuse: Vec::new(), accounts: Vec::new() };
+    let own = SendInput {
+        network: "dev".into(),
+        from: 0,
+        to: "0x70997970C51812dc3A010C7d01b50e0d17dc79C8".into(),
+        amount: "1".into(),
+        whole: false,
+        token: None,
+        speed: entresol_layer1::FeeSpeed::Normal,
+        request_key: None,
+    };
+    let proposed = host.send_own(&Actor::Page, own).await.expect("proposed");
+    let decision =
+        Decision { id: proposed.id, approve: true, digest: proposed.digest, refuse: Vec::new(), accounts: Vec::new() };
     host.lock(&Actor::Page).await.expect("locked");
     let refused = host.approval_decide(&Actor::Page, decision.clone()).await.expect_err("locked");
     assert_eq!((refused.code, &refused.data), (code::UNAUTHORIZED, &json!({ "needs": "unlock" })));

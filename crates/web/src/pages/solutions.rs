@@ -5,10 +5,13 @@ use maud::{Markup, html};
 use serde_json::{Value, json};
 
 use super::records::transfer_table;
-use super::{act, badge, code, facts, given, screen, value};
+use super::{act, amount, badge, code, facts, given, screen, value};
 use crate::form;
 use crate::runs::Run;
 use crate::text::{document, foreign, shown, time};
+
+/// Most addresses that a form suggests.
+const MOST_KNOWN: usize = 20;
 
 pub(crate) fn solutions(views: &[SolutionView], screens: &[ScreenView]) -> Markup {
     html! {
@@ -47,11 +50,12 @@ pub(crate) fn solution(all: &Solution<'_>) -> Markup {
         p.lead { "Calls itself " (foreign(&view.title)) ". On " (shown(&view.network)) ", for account " (view.owner) "." }
         @for one in all.screens.iter().filter(|one| one.solution == view.name) { (screen::framed(one)) }
         @if !all.runs.is_empty() { section { h2 { "Your calls" } @for run in all.runs { (made(run)) } } }
-        section { h2 { "State" } p.empty { "As the plugin publishes it." } (published(all.state)) }
+        section { h2 { "State" } p.empty { "As the plugin publishes it." } (published(view, all.state)) }
         section #actions {
             h2 { "Actions" }
             @if all.locked { p.warning { "Unlock the wallet to call an action." } }
             @if view.actions.is_empty() { p.empty { "It declares no action." } }
+            datalist id=(form::KNOWN) { @for address in known(all.state) { option value=(address) {} } }
             @for action in &view.actions { (action_form(view, action, all.locked)) }
         }
         @if view.gateway.is_some() { (deposit(view)) }
@@ -81,13 +85,14 @@ fn made(run: &Run) -> Markup {
     }
 }
 
-fn published(state: Result<&StateView, &str>) -> Markup {
+fn published(view: &SolutionView, state: Result<&StateView, &str>) -> Markup {
+    let is_wei = |name: &str| view.state_types.iter().any(|one| one.name == name && one.unit.as_deref() == Some("wei"));
     html! {
         @match state {
             Ok(state) => @match state.state.as_object() {
-                Some(fields) if !fields.is_empty() => dl { @for (name, one) in fields {
-                    dt { (shown(name)) }
-                    dd { @match one { Value::String(text) => (value(text)), Value::Object(_) | Value::Array(_) => (document(one)), other => (shown(&other.to_string())) } }
+                Some(fields) if !fields.is_empty() => dl.published { @for (name, one) in fields {
+                    dt { (shown(&form::words(name))) }
+                    dd { @match one.as_str() { Some(wei) if is_wei(name) => (amount(wei)), _ => (tree(one)) } }
                 } },
                 Some(_) => p.empty { "Nothing yet." },
                 None => (document(&state.state)),
@@ -95,6 +100,43 @@ fn published(state: Result<&StateView, &str>) -> Markup {
             Err(why) => p.empty { (shown(why)) },
         }
     }
+}
+
+/// A JSON value for people: lists and objects as lines, one within the other.
+fn tree(one: &Value) -> Markup {
+    html! {
+        @match one {
+            Value::Null => "–",
+            Value::Bool(yes) => @if *yes { "yes" } @else { "no" },
+            Value::Number(number) => (shown(&number.to_string())),
+            Value::String(text) if text.is_empty() => "–",
+            Value::String(text) => (value(text)),
+            Value::Array(items) if items.is_empty() => "none",
+            Value::Array(items) => @for item in items { div.item { (tree(item)) } },
+            Value::Object(fields) => dl { @for (name, field) in fields { dt { (shown(&form::words(name))) } dd { (tree(field)) } } },
+        }
+    }
+}
+
+/// Addresses that the published state names: suggested where an action takes one, never for whom a payment goes to.
+fn known(state: Result<&StateView, &str>) -> Vec<String> {
+    fn collect(one: &Value, found: &mut Vec<String>) {
+        match one {
+            Value::String(text) if text.len() == 42 && text.starts_with("0x") && text.is_ascii() => {
+                if found.len() < MOST_KNOWN && !found.contains(text) {
+                    found.push(text.clone());
+                }
+            }
+            Value::Array(items) => items.iter().for_each(|item| collect(item, found)),
+            Value::Object(fields) => fields.values().for_each(|field| collect(field, found)),
+            _ => {}
+        }
+    }
+    let mut found = Vec::new();
+    if let Ok(state) = state {
+        collect(&state.state, &mut found);
+    }
+    found
 }
 
 fn action_form(view: &SolutionView, action: &ActionView, locked: bool) -> Markup {

@@ -244,10 +244,38 @@ fn callers_are_shown_with_what_they_may_and_what_passes() {
         "rule": { "actions": ["makePayment"], "perCall": "1000000000000000000", "perWindow": "1", "windowMs": 86_400_000 }
     }))
     .expect("a view");
-    let markup = callers(&[grant], &[policy], &[]);
+    let connection = serde_json::from_value(json!({
+        "caller": "site:p:https://shop.example", "accounts": [{ "index": 2, "address": "0xaa" }], "network": HOSTILE,
+        "chainId": 5, "changedAt": 0
+    }))
+    .expect("a view");
+    let profile = serde_json::from_value(json!({ "name": "home", "key": "ab12", "pairedAt": 0 })).expect("a view");
+    let pairing = serde_json::from_value(json!({ "proposed": HOSTILE, "expiresAt": 0 })).expect("a view");
+    let app = serde_json::from_value(json!({ "name": "till", "addedAt": 0 })).expect("a view");
+    let markup = callers(&Callers {
+        grants: &[grant],
+        policies: &[policy],
+        connections: &[connection],
+        solutions: &[],
+        profiles: &[profile],
+        pairings: &[pairing],
+        apps: &[app],
+    });
     harmless(&markup);
-    for piece in ["https://shop.example", "caller-revoke", "till", "1 ETH", "1 days", "policy-resume", "policy-revoke"]
-    {
+    for piece in [
+        "https://shop.example",
+        "caller-revoke",
+        "till",
+        "1 ETH",
+        "a day",
+        "policy-resume",
+        "policy-revoke",
+        "caller-disconnect",
+        "Account 2",
+        "profile-remove",
+        "app-remove",
+        r#"data-act="pair""#,
+    ] {
         assert!(markup.0.contains(piece), "{piece}: {}", markup.0);
     }
 }
