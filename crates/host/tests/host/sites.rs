@@ -61,7 +61,7 @@ async fn nothing_until(events: &mut CallerEvents, wallet: &Wallet, caller: &Call
     assert_ne!(before, json!([]), "for connected callers");
     wallet.host().lock(&USER).await.expect("locked");
     only(events, "accountsChanged", json!([])).await;
-    wallet.host().unlock(&PASSPHRASE.into()).await.expect("unlocked");
+    wallet.host().unlock(&USER, &PASSPHRASE.into()).await.expect("unlocked");
     only(events, "accountsChanged", before).await;
 }
 
@@ -192,7 +192,7 @@ async fn a_locked_wallet_shows_no_accounts_and_says_so() {
     // The chain is no secret of the wallet: a page that is open goes on showing it.
     assert!(ask(&wallet, &shop(), "eth_blockNumber", json!([])).await.is_ok());
     assert!(wallet.host().caller_view_for_popup(&shop()).expect("a view").locked);
-    wallet.host().unlock(&PASSPHRASE.into()).await.expect("unlocked");
+    wallet.host().unlock(&USER, &PASSPHRASE.into()).await.expect("unlocked");
     only(&mut events, "accountsChanged", json!([OWNERS[0]])).await;
     assert!(queue(wallet.host()).await.is_empty());
     wallet.host().shutdown().await;
