@@ -124,7 +124,7 @@ fn single_permissions_are_refused_given_and_taken() {
     let wallet = &house.wallet;
     let layer2 = json!({ "permissions": {
         "keys": { "curve": "secp256k1" }, "localDatabase": { "quota": "1 MiB" }, "layer1": ["read"] } });
-    let folder = house.script("till", layer2, TILL);
+    let folder = house.wallet.script("till", layer2, TILL);
     let request = wallet
         .run(&["solution", "add", folder.to_str().expect("text"), "--network", "devnet", "--name", "till"])
         .json();

@@ -12,5 +12,6 @@ mod demo;
 mod disk;
 mod duties;
 mod processes;
+mod sites;
 mod socket;
 mod support;

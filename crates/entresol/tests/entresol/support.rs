@@ -200,6 +200,22 @@ impl Wallet {
         Running::start(command)
     }
 
+    /// Writes a package of one script; `layer2` is added to its manifest.
+    pub(crate) fn script(&self, name: &str, layer2: Json, script: &str) -> PathBuf {
+        let folder = self.dir.path().join(name);
+        std::fs::create_dir(&folder).expect("made");
+        let mut manifest = json!({
+            "name": name, "version": "1.0.0", "type": "module", "main": "index.js",
+            "layer2": { "apiVersion": 1, "dataVersion": 1, "title": name, "description": "A script of a test." },
+        });
+        for (field, value) in layer2.as_object().expect("an object") {
+            manifest["layer2"][field] = value.clone();
+        }
+        std::fs::write(folder.join("package.json"), manifest.to_string()).expect("written");
+        std::fs::write(folder.join("index.js"), script).expect("written");
+        folder
+    }
+
     /// Approves the request that a proposal gave; gives it as it is afterwards.
     pub(crate) fn approve(&self, proposal: &Said) -> Json {
         let request = proposal.json();
@@ -363,27 +379,11 @@ impl House {
 
     /// Installs a script of a few lines, without a gateway; gives its folder.
     pub(crate) fn install_script(&self, name: &str, layer2: Json, script: &str) -> PathBuf {
-        let folder = self.script(name, layer2, script);
+        let folder = self.wallet.script(name, layer2, script);
         let add = ["solution", "add", folder.to_str().expect("text"), "--network", "devnet", "--name", name];
         let approved = self.wallet.approve(&self.wallet.run(&add));
         assert_eq!(approved["state"], "done", "{approved}");
         self.runs(name);
-        folder
-    }
-
-    /// Writes a package of one script; `layer2` is added to its manifest.
-    pub(crate) fn script(&self, name: &str, layer2: Json, script: &str) -> PathBuf {
-        let folder = self.wallet.dir.path().join(name);
-        std::fs::create_dir(&folder).expect("made");
-        let mut manifest = json!({
-            "name": name, "version": "1.0.0", "type": "module", "main": "index.js",
-            "layer2": { "apiVersion": 1, "dataVersion": 1, "title": name, "description": "A script of a test." },
-        });
-        for (field, value) in layer2.as_object().expect("an object") {
-            manifest["layer2"][field] = value.clone();
-        }
-        std::fs::write(folder.join("package.json"), manifest.to_string()).expect("written");
-        std::fs::write(folder.join("index.js"), script).expect("written");
         folder
     }
 
