@@ -343,7 +343,11 @@ macro_rules! method {
 /// Every method of the control socket.
 pub static METHODS: &[Method] = &[
     // The wallet.
-    method!("status", Free, Nothing, |c, _, actor, _| c.host.status(&actor).await?),
+    method!("status", Free, Nothing, |c, _, actor, _| {
+        let mut status = c.host.status(&actor).await?;
+        status.site = c.site.map(|site| format!("http://{site}"));
+        status
+    }),
     method!("session_open", Passphrase, Passphrase, |c, peer, actor, input| {
         c.host.verify_passphrase(&actor, &SecretString::from(input.passphrase)).await?;
         c.sessions().open(peer, Now::read());

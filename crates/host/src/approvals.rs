@@ -570,7 +570,7 @@ fn later(error: &HostError) -> bool {
     error.code == code::DISCONNECTED || error.code == code::UNAUTHORIZED
 }
 
-fn pending() -> ApprovalFilter {
+pub(crate) fn pending() -> ApprovalFilter {
     ApprovalFilter { state: Some(ApprovalState::Pending), ..ApprovalFilter::default() }
 }
 

@@ -251,6 +251,8 @@ impl Host {
             solutions: self.store().solutions()?.len() as u64,
             pending_approvals: pending as u64,
             changes: *self.inner.changes.borrow(),
+            // The listener's business, which adds it.
+            site: None,
         })
     }
 

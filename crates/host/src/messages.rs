@@ -23,6 +23,9 @@ pub struct Status {
     pub pending_approvals: u64,
     /// Grows with every change that a screen could show; see `changes_wait`.
     pub changes: u64,
+    /// Where local apps, and extensions without native messaging, reach the wallet.
+    #[serde(default)]
+    pub site: Option<String>,
 }
 
 /// A layer-1 network.

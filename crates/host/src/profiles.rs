@@ -4,13 +4,15 @@
 //! The code is shown by the extension and typed in the wallet, so that the user says *which* of the programs that ask
 //! is the browser before them. It proves nothing by itself: only a session that may decide can use one.
 
+use crate::approvals::pending;
+use crate::callers::Caller;
 use crate::error::{HostError, code};
 use crate::messages::{PairingView, ProfileView};
 use crate::networks::check_name;
 use crate::text::quoted;
 use crate::{Actor, Host, Operation, locked, now};
-use entresol_store::{Callers, JournalIntent, Profile};
-use serde_json::json;
+use entresol_store::{CallerGrantFilter, Callers, JournalIntent, Profile};
+use serde_json::{Value as Json, json};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -222,6 +224,39 @@ impl Host {
         self.journaled(intent, async { Ok(self.store().remove_profile(name, Callers::Prefix(&prefix), now())?) })
             .await?;
         self.peer_removed("its browser profile was removed", |caller| caller.starts_with(&prefix))
+    }
+
+    /// What the popup of a paired browser shows: what its page was granted, and which requests of the sites of this profile
+    /// wait for the user. It takes no request and no decision.
+    ///
+    /// # Errors
+    /// The database.
+    pub fn popup_view(&self, profile: &str, page: Option<&Caller>) -> Result<Json, HostError> {
+        let mut view = json!({
+            "profile": profile, "locked": self.vault().is_locked(), "accounts": [], "grants": [], "approvals": [] });
+        if let Some(page) = page {
+            view["accounts"] = json!(self.caller_view_for_popup(page)?.accounts);
+            let filter = CallerGrantFilter { caller: Some(page.key()), solution: None, active_at: Some(now()) };
+            for grant in self.store().caller_grants(&filter)? {
+                let name = self.solution_name(grant.solution)?;
+                let (actions, state) = (&grant.caveats["actions"], &grant.caveats["state"]);
+                if let Some(grants) = view["grants"].as_array_mut() {
+                    grants.push(json!({ "solution": name, "actions": actions, "state": state }));
+                }
+            }
+        }
+        let prefix = format!("site:{profile}:");
+        for approval in self.store().approvals(pending())? {
+            let who = approval.request.requester["who"].as_str().unwrap_or_default();
+            if approval.request.expires_at <= now() || !who.starts_with(&prefix) {
+                continue;
+            }
+            let sentence = self.approval_view(&approval)?.sentence;
+            if let Some(approvals) = view["approvals"].as_array_mut() {
+                approvals.push(json!({ "id": approval.id, "sentence": sentence, "caller": who }));
+            }
+        }
+        Ok(view)
     }
 
     /// After the write: connections end, and what waits for the user leaves the queue.

@@ -133,6 +133,24 @@ impl<O: Sink<String, Error = io::Error> + Unpin + Send> Connection<'_, O> {
         let confirmed = OptionFuture::from(self.pairing.as_mut().map(Pairing::confirmed));
         let removed = OptionFuture::from(self.removed.as_mut());
         tokio::select! {
+            // The removal before what it brings about; what is to be told before what is asked for.
+            biased;
+            Some(()) = removed => {
+                Err(End::Refused("this browser profile was removed in the wallet; pair it again".to_owned()))
+            }
+            Some(ended) = self.work.join_next_with_id(), if !self.work.is_empty() => self.ended(ended).await,
+            Some(event) = pushed.recv() => self.push(event).await,
+            Some(name) = confirmed => {
+                self.pairing = None;
+                match name {
+                    // From the store, as at every other connection.
+                    Some(_) => {
+                        let key = self.machine.unpaired_key().map(<[u8]>::to_vec).unwrap_or_default();
+                        self.identify(key).await
+                    }
+                    None => self.send(&Outgoing::Unpaired).await,
+                }
+            }
             () = tokio::time::sleep(HELLO_TIME), if waits => {
                 Err(End::Refused(format!("no `hello` within {} s", HELLO_TIME.as_secs())))
             }
@@ -147,22 +165,6 @@ impl<O: Sink<String, Error = io::Error> + Unpin + Send> Connection<'_, O> {
                 }
                 Some(Err(error)) => Err(error.into()),
             },
-            Some(ended) = self.work.join_next_with_id(), if !self.work.is_empty() => self.ended(ended).await,
-            Some(event) = pushed.recv() => self.push(event).await,
-            Some(name) = confirmed => {
-                self.pairing = None;
-                match name {
-                    // From the store, as at every other connection.
-                    Some(_) => {
-                        let key = self.machine.unpaired_key().map(<[u8]>::to_vec).unwrap_or_default();
-                        self.identify(key).await
-                    }
-                    None => self.send(&Outgoing::Unpaired).await,
-                }
-            }
-            Some(()) = removed => {
-                Err(End::Refused("this browser profile was removed in the wallet; pair it again".to_owned()))
-            }
         }
     }
 
@@ -197,7 +199,7 @@ impl<O: Sink<String, Error = io::Error> + Unpin + Send> Connection<'_, O> {
                 Ok(())
             }
             Step::Popup { id, profile, page } => {
-                let view = popup(self.site, &profile, page.as_ref()).await;
+                let view = popup(self.site, &profile, page.as_ref())?;
                 self.send(&Outgoing::Popup { id, view }).await
             }
             Step::Answer(answer) => self.send(&answer).await,
@@ -286,7 +288,8 @@ async fn watch(host: Host, caller: Caller, document: u64, serial: u64, to: mpsc:
 }
 
 /// What the popup shows.
-async fn popup(site: &Site, profile: &str, page: Option<&Caller>) -> Json {
-    let _ = page;
-    serde_json::json!({ "profile": profile, "web": site.page })
+fn popup(site: &Site, profile: &str, page: Option<&Caller>) -> Result<Json, End> {
+    let mut view = site.host.popup_view(profile, page).map_err(|error| End::Refused(error.message))?;
+    view["web"] = Json::from(site.page.clone());
+    Ok(view)
 }

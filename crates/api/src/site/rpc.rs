@@ -41,8 +41,10 @@ pub(super) async fn app(
     };
     // Dropped, it ends what it runs: a client that hangs up waits for nothing.
     tokio::select! {
-        answered = serve(&site.host, &entered.caller, &body) => answered,
+        // The removal before what it brings about, such as that a request is withdrawn.
+        biased;
         () = site.host.app_removed(&entered) => refused(),
+        answered = serve(&site.host, &entered.caller, &body) => answered,
         () = site.stop.cancelled() => refuse(StatusCode::SERVICE_UNAVAILABLE, "the wallet is ending"),
     }
 }

@@ -84,6 +84,7 @@ pub(crate) async fn status(context: &Context) -> anyhow::Result<()> {
                 ["Seed", seed],
                 ["Solutions", &status.solutions.to_string()],
                 ["Requests that wait", &waiting],
+                ["For apps and extensions", status.site.as_deref().unwrap_or("no port")],
             ]
             .map(|row| row.map(str::to_owned)),
         );

@@ -94,7 +94,7 @@ fn a_browser_profile_is_paired_by_its_code_and_has_grants_of_its_own() {
     let wallet = &town.wallet;
     let mut home = Browser::bare(wallet);
     assert_eq!(home.greet(1), json!({ "type": "unpaired" }));
-    wallet.run(&["bridge", "pair", "AAAA-AAAA"]).fails(1, &["no browser shows the code AAAA-AAAA", "type the code"]);
+    wallet.run(&["bridge", "pair", "AAAA-AAAA"]).fails(1, &["no browser shows the code", "AAAA-AAAA", "type the code"]);
     let first = home.code("Chromium");
     let second = home.code("Chromium");
     assert_ne!(first, second);
@@ -222,6 +222,17 @@ fn pending_requests_leave_with_their_document_save_those_with_an_id() {
     town.until_waiting(3);
     browser.close(1);
     let left = town.until_waiting(2);
+    browser.say(&json!({ "type": "popup", "id": 5, "origin": SHOP }));
+    let popup = browser.hear_of("popup");
+    assert_eq!((&popup["id"], &popup["profile"], &popup["locked"]), (&json!(5), &json!("home"), &json!(false)));
+    assert_eq!(popup["grants"], json!([{ "solution": "till", "actions": ["pay", "price"], "state": [] }]));
+    assert_eq!(popup["approvals"].as_array().map(Vec::len), Some(2), "{popup}");
+    assert_eq!(popup["approvals"][0]["caller"], "site:home:https://shop.example");
+    assert!(popup["web"].as_str().is_some_and(|page| page.starts_with("http://127.0.0.1:")), "{popup}");
+    browser.say(&json!({ "type": "popup", "id": 6, "origin": OTHER }));
+    assert_eq!(browser.hear_of("popup")["grants"], json!([]));
+    browser.say(&json!({ "type": "popup", "id": 7, "origin": null }));
+    assert_eq!(browser.hear_of("popup")["accounts"], json!([]));
     assert!(left.iter().any(|one| one["sentence"].as_str().is_some_and(|text| text.contains("0.000000000000000002"))));
     // The page is loaded again, and asks with the same id: one request, one answer.
     browser.open(3, SHOP);

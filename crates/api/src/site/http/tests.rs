@@ -49,3 +49,19 @@ fn json_is_named_exactly() {
     check(&[], false);
     check(&["application/json", "application/json"], false);
 }
+
+#[test]
+fn the_extensions_id_is_that_of_its_key() {
+    use base64::Engine as _;
+    use sha2::Digest as _;
+    let manifest = include_str!("../../../../../extension/manifest.json");
+    let manifest: Json = serde_json::from_str(manifest).expect("JSON");
+    let key = manifest["key"].as_str().expect("a pinned key");
+    let key = base64::engine::general_purpose::STANDARD.decode(key).expect("base64");
+    // The first 32 digits of its SHA-256, written with the letters a to p.
+    let digits = hex::encode(sha2::Sha256::digest(key));
+    let letters =
+        digits.chars().take(32).map(|digit| char::from_digit(digit.to_digit(16).expect("hexadecimal") + 10, 36));
+    let id: Option<String> = letters.collect();
+    assert_eq!(id.as_deref(), Some(EXTENSION_ID));
+}

@@ -118,12 +118,20 @@ impl Raw {
 
     /// Sends it and reads the answer.
     pub(crate) fn send(&self, address: &str) -> Came {
-        read(&mut self.begin(address))
+        let mut stream = self.begin(address);
+        let head = read_head(&mut stream);
+        // Such an answer tells the length of a body that it has not.
+        if self.method == "HEAD" { head } else { read_body(&mut stream, head) }
     }
 }
 
 /// One answer: head, then as many bytes as it says.
 pub(crate) fn read(stream: &mut TcpStream) -> Came {
+    let head = read_head(stream);
+    read_body(stream, head)
+}
+
+fn read_head(stream: &mut TcpStream) -> Came {
     let mut bytes = Vec::new();
     let mut byte = [0];
     while !bytes.ends_with(b"\r\n\r\n") {
@@ -134,7 +142,10 @@ pub(crate) fn read(stream: &mut TcpStream) -> Came {
     }
     let head = String::from_utf8_lossy(&bytes).into_owned();
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
-    let mut came = Came { status, head, body: String::new() };
+    Came { status, head, body: String::new() }
+}
+
+fn read_body(stream: &mut TcpStream, mut came: Came) -> Came {
     let length = came.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
     let mut body = vec![0; length];
     if stream.read_exact(&mut body).is_ok() {
