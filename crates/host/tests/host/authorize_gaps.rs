@@ -4,6 +4,7 @@
 
 use crate::consent::*;
 use crate::support::*;
+use entresol_api::site::{ROUTES as SITE_ROUTES, Site, SiteServer};
 use entresol_api::{Control, METHODS, Method, Proof};
 use entresol_host::callers::{CALLER_METHODS, CallerMethod};
 use entresol_host::error::code;
@@ -173,7 +174,6 @@ async fn caller_gaps(wallet: &Wallet) -> Vec<String> {
 
 /// The status of a request without a cookie that is right in everything else.
 async fn knock(server: &WebServer, method: &str, host: &str, path: &str) -> u16 {
-    let mut stream = tokio::net::TcpStream::connect(server.address()).await.expect("connected");
     let own = server.address();
     let script = match method {
         "POST" => format!(
@@ -185,6 +185,12 @@ async fn knock(server: &WebServer, method: &str, host: &str, path: &str) -> u16 
     };
     let body = if method == "POST" { "{}" } else { "" };
     let request = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n{script}Connection: close\r\n\r\n{body}");
+    status(own, &request).await
+}
+
+/// The status with which these bytes are answered.
+async fn status(address: std::net::SocketAddr, request: &str) -> u16 {
+    let mut stream = tokio::net::TcpStream::connect(address).await.expect("connected");
     stream.write_all(request.as_bytes()).await.expect("written");
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.expect("read");
@@ -215,6 +221,35 @@ async fn web_gaps(wallet: &Wallet) -> Vec<String> {
     gaps
 }
 
+/// The listeners of sites and apps: another name for the loopback, and a caller without what makes it one.
+async fn site_gaps(wallet: &Wallet) -> Vec<String> {
+    let stop = CancellationToken::new();
+    let site = Site::new(wallet.host().clone(), None, stop.clone());
+    let server = SiteServer::start(site, 0).await.expect("served");
+    let own = server.address().to_string();
+    let mut gaps = Vec::new();
+    for route in SITE_ROUTES {
+        let path = route.path.replace("{name}", "nobody").replace("{secret}", &"0".repeat(64));
+        let ask = async |host: &str| {
+            let body = match route.method {
+                "POST" => "Content-Type: application/json\r\nContent-Length: 2\r\n\r\n[]",
+                _ => "\r\n",
+            };
+            let head = format!("{} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n", route.method);
+            status(server.address(), &format!("{head}{body}")).await
+        };
+        for (host, expect) in [("evil.example", 421), (own.as_str(), 403)] {
+            let came = ask(host).await;
+            if came != expect {
+                gaps.push(format!("listener {} {} as {host}: {came}", route.method, route.path));
+            }
+        }
+    }
+    stop.cancel();
+    server.ended().await;
+    gaps
+}
+
 /// A method whose handler forgets to ask who is there.
 static FORGETFUL: Method =
     Method::new("forgetful", Proof::Free, |_, _, _| Box::pin(async { Ok(json!("the whole wallet")) }));
@@ -237,6 +272,7 @@ async fn every_method_of_every_table_is_refused_to_a_stranger() {
     gaps.extend(wallet_gaps(&wallet, bare).await);
     gaps.extend(caller_gaps(&wallet).await);
     gaps.extend(web_gaps(&wallet).await);
+    gaps.extend(site_gaps(&wallet).await);
     let found = gaps.iter().map(|gap| format!("{gap}\n")).collect::<String>();
     assert_eq!(found, GOLDEN, "methods that a stranger can use, or that are not tried");
     let after = wallet.host().approvals(&USER, true).await.expect("approvals").len();

@@ -136,6 +136,25 @@ impl Day {
         command
     }
 
+    /// Lets a browser start the bridge; done again when the command was killed in the middle.
+    pub(crate) fn install_bridge(&mut self) {
+        let data = self.dir.path().join("browser");
+        let install = |day: &Self| {
+            let mut command = day.command(day.passphrases[0], true);
+            command.args(["bridge", "install", "--browser", "chromium", "--user-data-dir"]).arg(&data);
+            command.output().expect("started")
+        };
+        let mut output = install(self);
+        if output.status.signal() == Some(9) && self.kill_at.is_some() {
+            self.was_killed();
+            output = install(self);
+        }
+        assert!(output.status.success(), "{output:?}");
+        let manifest = data.join("NativeMessagingHosts/com.entresol.bridge.json");
+        let manifest: Json = serde_json::from_slice(&std::fs::read(manifest).expect("there")).expect("whole");
+        assert!(Path::new(manifest["path"].as_str().expect("a path")).exists(), "{manifest}");
+    }
+
     /// Writes a private file on the desk.
     pub(crate) fn secret(&self, name: &str, text: &str) -> PathBuf {
         use std::os::unix::fs::PermissionsExt;

@@ -114,6 +114,24 @@ pub(crate) const SCRIPT: &[Line] = &[
         }
         Ok(())
     }),
+    ("an app", |day| {
+        if !has_app(day, "desk")? {
+            let added = day.call("app_add", json!({ "name": "desk" }))?;
+            assert!(added["url"].as_str().is_some_and(|url| url.contains("/app/desk/")), "{added}");
+        }
+        grant(day, "app:desk", "till", &["pay"])
+    }),
+    ("no app", |day| {
+        if has_app(day, "desk")? {
+            day.call("app_remove", json!({ "name": "desk" }))?;
+        }
+        assert!(find(day, "callers", "app:desk", "till")?.is_none(), "its grant has ended with it");
+        Ok(())
+    }),
+    ("a browser", |day| {
+        day.install_bridge();
+        Ok(())
+    }),
     ("remember", |day| {
         for (key, value) in [("breakfast", "bread"), ("lunch", "soup"), ("breakfast", "eggs")] {
             day.act("boss", "remember", json!({ "key": key, "value": value }))?;
@@ -294,6 +312,10 @@ fn install(day: &mut Day, name: &str, layer2: Json, refuse: &[&str]) -> Step {
 pub(crate) fn grants(day: &mut Day, solution: &str) -> Step<Vec<Json>> {
     let view = day.call("solution", json!({ "solution": solution }))?;
     Ok(view["grants"].as_array().expect("a list").clone())
+}
+
+fn has_app(day: &mut Day, name: &str) -> Step<bool> {
+    Ok(day.list("apps", json!({}))?.iter().any(|app| app["name"] == name))
 }
 
 fn granted(day: &mut Day, solution: &str, permission: &str) -> Step<bool> {
