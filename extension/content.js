@@ -5,8 +5,8 @@
 "use strict";
 
 (() => {
-  /** Characters of one request: the provider keeps to it, a page that talks past the provider has to as well. */
-  const MAX_REQUEST = (1 << 20) + 1024;
+  /** Characters of one request: the provider keeps to less, a page that talks past the provider has to as well. */
+  const MAX_REQUEST = 4 << 20;
   /** Requests that wait at one time. */
   const MAX_WAITING = 256;
   /** Pauses before the worker is called again by itself; a request of the page calls it at once. */
@@ -35,11 +35,12 @@
   function lost(why) {
     for (const id of waiting) refuse(id, 4900, why);
     waiting.clear();
-    tell({ type: "event", event: "disconnect", data: { code: 4900, message: why } });
+    tell({ type: "lost", why });
   }
 
   function connect() {
     clearTimeout(retry);
+    retry = undefined;
     if (worker !== undefined) return worker;
     /** @type {chrome.runtime.Port} */
     let port;
@@ -110,7 +111,7 @@
       return;
     }
     const { type, id, method } = given;
-    if (type !== "request" || !Number.isSafeInteger(id) || typeof method !== "string" || method.length > 128) return;
+    if (type !== "request" || !Number.isSafeInteger(id) || id < 0 || typeof method !== "string" || method.length > 128) return;
     if (waiting.has(id)) return;
     if (waiting.size >= MAX_WAITING) {
       refuse(id, -32005, `${MAX_WAITING} requests of this page wait already`);
@@ -130,19 +131,22 @@
     port.postMessage(params === undefined ? { type, id, method } : { type, id, method, params });
   }
 
-  // The provider hands its port over before the page's first line runs. This listener is the first of the window, so
-  // that no page sees the message; only the window itself can be the sender.
-  /** @param {MessageEvent} event */
+  // The provider hands its port over in an event, before the page's first line runs and without a turn in between: a
+  // page that writes its document anew (`document.open`) takes all listeners of its window away. Whichever script is
+  // the second finds the other; that it was taken is said by `preventDefault`, and this listener is the first there is.
+  /** @param {Event} event */
   function handOver(event) {
-    const [port] = event.ports;
-    if (event.source !== window || event.data !== "entresol:provider:1" || port === undefined) return;
+    const port = event instanceof MessageEvent ? event.ports[0] : undefined;
+    if (port === undefined || page !== undefined) return;
     event.stopImmediatePropagation();
-    window.removeEventListener("message", handOver, true);
+    event.preventDefault();
+    window.removeEventListener("entresol:provider", handOver, true);
     page = port;
     port.onmessage = (message) => fromPage(message.data);
     begin();
   }
-  window.addEventListener("message", handOver, true);
+  window.addEventListener("entresol:provider", handOver, true);
+  window.dispatchEvent(new Event("entresol:content"));
 
   /** A page of its own is told at once what it may see. Frames wait until they ask, a prerendered page until it is shown. */
   function begin() {

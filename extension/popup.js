@@ -4,7 +4,7 @@
 /** @typedef {import("./wallet.js").Standing} Standing */
 /** @typedef {{ id: number, sentence: string, caller: string }} Approval */
 /** @typedef {{ solution: string, actions: string[], state: string[] }} Grant */
-/** @typedef {{ locked: boolean, grants: Grant[], accounts: unknown[], approvals: Approval[], web: string | null }} About */
+/** @typedef {{ locked: boolean, grants: Grant[], accounts: string[], approvals: Approval[], web: string | null }} About */
 /** @typedef {{ origin: string, allowed: boolean, embedded: boolean }} Frame */
 /** @typedef {{ wallet: Standing, socketPort: number | null, origin: string | null, frames: Frame[], about: About | null }} Status */
 
@@ -153,12 +153,11 @@ function socket(known) {
 }
 
 /** @param {About} about */
-function waiting({ approvals }) {
+function waiting({ approvals = [] }) {
   if (approvals.length === 0) return [];
-  const items = approvals.map(({ id, sentence, caller }) => {
-    const asks = caller === "" ? [] : [line(caller, "quiet sentence")];
-    return make("li", "", line(sentence, "sentence"), ...asks, command(`entresol approvals approve ${id}`));
-  });
+  const items = approvals.map(({ id, sentence }) =>
+    make("li", "", line(sentence, "sentence"), command(`entresol approvals approve ${id}`)),
+  );
   const title = approvals.length === 1 ? "One request waits for you" : `${approvals.length} requests wait for you`;
   return [card(title, make("ul", "", ...items))];
 }
@@ -174,10 +173,12 @@ function site(origin, about) {
   const inside = [line(origin, "origin")];
   const { accounts = [], grants = [] } = about ?? {};
   if (accounts.length > 0) {
-    inside.push(make("p", "", "It sees ", make("code", "", accounts.map(String).join(", "))));
+    const seen = accounts.map((address) => make("code", "", address));
+    inside.push(make("p", "", accounts.length === 1 ? "It sees your account " : "It sees your accounts ", ...seen));
   }
   for (const { solution, actions = [], state = [] } of grants) {
-    inside.push(make("div", "", `It may ask ${solution} for:`, chips([...actions, ...state.map((name) => `sees ${name}`)])));
+    const names = [...actions, ...state.map((name) => `sees ${name}`)];
+    inside.push(make("div", "", `It may ask ${solution} for:`, chips(names)));
   }
   if (about !== null && accounts.length === 0 && grants.length === 0) {
     inside.push(line("Nothing was granted to it: it sees no account and no layer 2.", "quiet"));

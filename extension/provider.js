@@ -303,17 +303,22 @@
         nowConnected(data);
         break;
       case "disconnect":
-        layer2 = EMPTY;
         if (!connected) break;
         connected = false;
-        emit("disconnect", rpcError(4900, typeof data?.message === "string" ? data.message : "the wallet is away"));
+        emit("disconnect", rpcError(isSafeInteger(data.code) ? data.code : 4900, StringNow(data.message), undefined));
         break;
       case "accountsChanged":
-        accounts = stringify(data);
-        emit(event, data);
+        // The answer to `eth_requestAccounts` may have told it already.
+        if (accounts === undefined || stringify(data) !== accounts) {
+          accounts = stringify(data);
+          emit(event, data);
+        }
         break;
       case "chainChanged":
-        if (chainIs(data) || chainId === data) emit(event, data);
+        if (chainId === undefined || chainId !== data) {
+          chainIs(data);
+          emit(event, data);
+        }
         break;
       case "layer2Changed":
         layer2 = inject(data);
@@ -350,6 +355,11 @@
     const message = parse(text);
     if (message.type === "response") settle(message);
     else if (message.type === "event") happened(message.event, message.data);
+    else if (message.type === "lost") {
+      // What was granted is told again by the wallet that comes back.
+      layer2 = EMPTY;
+      happened("disconnect", nullish({ code: 4900, message: message.why }));
+    }
   };
 
   // --- `ethereum.layer2.<solution>.<action>(params, { id })`.
@@ -487,8 +497,12 @@
     defineProperty(page, "ethereum", nullish({ value: provider, enumerable: true, configurable: true, writable: true }));
     dispatch(page, new Event("ethereum#initialized"));
   }
-  // The content script listens since before this; it takes this message and no page sees it.
-  page.postMessage("entresol:provider:1", "*", [theirs]);
+  // The content script takes the port now, or calls for it when it comes after this. No page script has run yet.
+  const offer = () => {
+    const event = new MessageEvent("entresol:provider", { cancelable: true, ports: [theirs] });
+    return !page.dispatchEvent(event);
+  };
+  if (!offer()) page.addEventListener("entresol:content", () => void offer(), { once: true });
   listen(page, "eip6963:requestProvider", announce);
   announce();
 })();

@@ -7,6 +7,10 @@ import { Wallet } from "./wallet.js";
 const CONNECT_LIMIT = 15_000;
 /** Pause between looks at what waits for the user, while something of a page is open. */
 const LOOK_PAUSE = 3_000;
+/** Bytes of one request: the wallet reads no longer message, and what stands around the parameters is short. */
+const MAX_REQUEST = (1 << 20) - 4096;
+/** Depth of parameters: what is deeper nobody can read, and the wallet would end the line of all pages for it. */
+const MAX_DEPTH = 64;
 /** Below the 30 s after which the browser ends a worker that only holds a WebSocket. */
 const SOCKET_PAUSE = 20_000;
 
@@ -127,7 +131,12 @@ function refuse(page, id, code, message) {
 /** @param {Page} page @param {any} given */
 function request(page, given) {
   const { id, method, params } = given ?? {};
-  if (given?.type !== "request" || !Number.isSafeInteger(id) || typeof method !== "string") return;
+  if (given?.type !== "request" || !Number.isSafeInteger(id) || id < 0 || page.running.has(id)) return;
+  const wrong = unfit(method, params);
+  if (wrong !== undefined) {
+    refuse(page, id, -32602, wrong);
+    return;
+  }
   page.asked = true;
   const why = refusal(page);
   if (why !== undefined) {
@@ -154,6 +163,36 @@ function request(page, given) {
       refuse(page, id, code, message);
     }
   }
+}
+
+/**
+ * Why the wallet would end the line at this, whoever wrote it: a page must not be able to cut off the others.
+ *
+ * @param {unknown} method
+ * @param {unknown} params
+ */
+function unfit(method, params) {
+  if (typeof method !== "string" || method.length > 128 || !method.isWellFormed()) return "method: give its name";
+  if (params === undefined) return undefined;
+  if (typeof params !== "object" || params === null) return "params: give a list or an object";
+  const problem = unreadable(params, MAX_DEPTH);
+  if (problem !== undefined) return `params: ${problem}`;
+  const text = JSON.stringify(params);
+  // A character takes at most three bytes: short texts need no counting.
+  const bytes = text.length * 3 <= MAX_REQUEST ? 0 : new TextEncoder().encode(text).length;
+  return bytes > MAX_REQUEST ? `params: ${bytes} bytes of JSON, at most ${MAX_REQUEST} are accepted` : undefined;
+}
+
+/** @param {unknown} value @param {number} depth @returns {string | undefined} */
+function unreadable(value, depth) {
+  if (typeof value === "string") return value.isWellFormed() ? undefined : "a text with half of a surrogate pair";
+  if (typeof value !== "object" || value === null) return undefined;
+  if (depth === 0) return `nested deeper than ${MAX_DEPTH}`;
+  for (const [key, item] of Object.entries(value)) {
+    const problem = unreadable(key, depth) ?? unreadable(item, depth - 1);
+    if (problem !== undefined) return problem;
+  }
+  return undefined;
 }
 
 /** What a page is told while there is no wallet for it. */
@@ -255,7 +294,7 @@ function look() {
   looking = setTimeout(async () => {
     looking = undefined;
     const answer = await summary(null);
-    badge(answer === null ? 0 : answer.approvals.length);
+    badge(answer);
     if (wallet.standing.state !== "ready") return;
     const busy = popups.size > 0 || [...pages.values()].some((page) => page.running.size > 0);
     const pause = busy ? LOOK_PAUSE : SOCKET_PAUSE;
@@ -263,8 +302,9 @@ function look() {
   }, 100);
 }
 
-/** @param {number} count */
-function badge(count) {
+/** @param {any} answer */
+function badge(answer) {
+  const count = Array.isArray(answer?.approvals) ? answer.approvals.length : 0;
   void chrome.action.setBadgeBackgroundColor({ color: "#a86400" });
   void chrome.action.setBadgeText({ text: count === 0 ? "" : String(count) });
 }
@@ -373,7 +413,7 @@ async function tellPopup(port) {
   embedded.delete(null);
   embedded.delete(origin);
   const about = await summary(origin);
-  if (about !== null) badge(about.approvals.length);
+  if (about !== null) badge(about);
   if (!popups.has(port)) return;
   port.postMessage({
     type: "status",

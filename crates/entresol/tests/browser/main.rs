@@ -5,8 +5,13 @@
 #[allow(dead_code, reason = "other tests and benches use the rest")]
 mod cdp;
 mod discovery;
+mod lifetimes;
+mod matrix;
+mod pays;
 #[allow(dead_code, reason = "other tests and benches use the rest")]
 mod site;
+mod stage;
 #[allow(dead_code, reason = "the program's other tests use the rest")]
 #[path = "../entresol/support.rs"]
 mod support;
+mod tampering;

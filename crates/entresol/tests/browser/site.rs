@@ -16,6 +16,7 @@ pub(crate) struct Site {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Pages {
     texts: HashMap<String, String>,
+    headers: HashMap<String, String>,
     folder: Option<PathBuf>,
 }
 
@@ -23,6 +24,12 @@ impl Pages {
     /// A page or script at `/name.html`, `/name.js`.
     pub(crate) fn text(mut self, path: &str, text: impl Into<String>) -> Self {
         self.texts.insert(path.to_owned(), text.into());
+        self
+    }
+
+    /// One more header of a page, `Name: value`.
+    pub(crate) fn header(mut self, path: &str, header: &str) -> Self {
+        self.headers.insert(path.to_owned(), format!("{header}\r\n"));
         self
     }
 
@@ -78,10 +85,11 @@ impl Pages {
             Some("json") => "application/json",
             _ => "text/html; charset=utf-8",
         };
+        let header = self.headers.get(path).map_or("", String::as_str);
         let mut stream = stream;
         write!(
             stream,
-            "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+            "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n{header}Connection: close\r\n\r\n",
             body.len()
         )?;
         stream.write_all(&body)

@@ -305,7 +305,8 @@ pub(crate) fn copy_folder(from: &Path, to: &Path) {
 pub(crate) struct House {
     pub(crate) devnet: Devnet,
     pub(crate) wallet: Wallet,
-    _daemon: Running,
+    #[allow(dead_code, reason = "it runs as long as this is held; some tests start another")]
+    pub(crate) daemon: Running,
 }
 
 impl House {
@@ -327,7 +328,7 @@ impl House {
 
     fn on(devnet: Devnet, wallet: Wallet, daemon: Running) -> Self {
         wallet.run(&["network", "add", "devnet", &devnet.fact("rpc")]).json();
-        Self { devnet, wallet, _daemon: daemon }
+        Self { devnet, wallet, daemon }
     }
 
     pub(crate) fn add(&self, changes: &[&str]) -> Said {
