@@ -56,6 +56,31 @@ fn a_caller_is_granted_shown_and_revoked() {
 }
 
 #[test]
+fn a_caller_is_connected_shown_and_disconnected() {
+    let house = till();
+    let wallet = &house.wallet;
+    wallet.tell(&["callers", "connected"]).says(&["No website or app sees an account"]);
+    wallet.run(&["account", "add"]).json();
+    let connect = ["callers", "connect", SHOP, "--account", "1", "--account", "0"];
+    wallet.tell(&connect).says(&["https://shop.example (browser profile home)", "(account 1)", "still waits for you"]);
+    let connected = list(&house, &["callers", "connected"]);
+    let accounts: Vec<_> = connected[0]["accounts"].as_array().expect("a list").iter().map(|a| &a["index"]).collect();
+    assert_eq!((connected[0]["caller"].as_str(), accounts), (Some(SHOP), vec![&json!(1), &json!(0)]));
+    wallet.tell(&["callers"]).says(&["https://shop.example", "(account 1)"]);
+    let refuse = |arguments: &[&str], code: i32, words: &[&str]| {
+        wallet.run(arguments).fails(code, words);
+        assert_eq!(list(&house, &["callers", "connected"]), connected, "{arguments:?} changed something");
+    };
+    refuse(&["callers", "connect", SHOP, "--account", "9"], 1, &["account add"]);
+    refuse(&["callers", "connect", SHOP, "--network", "moon"], 1, &["network list"]);
+    refuse(&["callers", "connect", "solution:till"], 1, &["only sites and apps"]);
+    refuse(&["callers", "connect", "shop"], 1, &["app:NAME"]);
+    refuse(&["callers", "disconnect", "app:nobody"], 1, &["sees no accounts"]);
+    wallet.tell(&["callers", "disconnect", SHOP]).says(&["sees no account any more"]);
+    assert_eq!(list(&house, &["callers", "connected"]), Vec::<Json>::new());
+}
+
+#[test]
 fn a_policy_says_what_it_means_and_ends_with_its_grant() {
     let house = till();
     let wallet = &house.wallet;

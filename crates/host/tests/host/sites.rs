@@ -495,8 +495,8 @@ async fn row_27_a_proposed_solution_is_not_fetched_before_the_first_yes_nor_inst
     assert!(request.sentence.starts_with("https://shop.example (browser profile p) proposes"), "{}", request.sentence);
     wallet.reject(&request).await;
     says(answer(asked_for).await, code::REJECTED, "rejected");
-    // Where the package cannot be had, the site is told, and nothing has changed. No registry is asked in this test:
-    // the address of the one that the wallet would ask leads nowhere.
+    // After a yes the wallet looks, and what does not fit is told to the site at once: there is no contract at this
+    // gateway, so that no registry is asked either. Nothing has changed.
     let asked_for =
         asking(&wallet, &shop(), "layer2_addSolution", json!({ "script": "npm:nobody@1.0.0", "gateway": OWNERS[0] }));
     wallet.approve(&the_one(&wallet, "propose").await).await;

@@ -9,7 +9,9 @@ use entresol_vault::Vault;
 use serde_json::{Value as Json, json};
 
 use super::life::{Day, Step};
-use super::script::{BLOCKS, EVENTS, FRIEND, PROMISED, READ, START, WORDS, boss, find, finney, grants};
+use super::script::{
+    BLOCKS, DESK, EVENTS, FRIEND, PROMISED, READ, START, WORDS, boss, connected, find, finney, grants,
+};
 
 /// What the user was told had happened.
 #[derive(Debug, Default)]
@@ -48,6 +50,10 @@ pub(crate) fn compare(day: &mut Day) -> Step {
     let callers: Vec<_> = day.list("callers", json!({}))?.into_iter().filter(|one| one["solution"] == "till").collect();
     assert_eq!(callers.len(), 1, "{callers:?}");
     assert_eq!(callers[0]["actions"], json!(["pay", "recall"]), "{callers:?}");
+    let seen = connected(day)?;
+    assert_eq!(seen.len(), 1, "{seen:?}");
+    assert_eq!((&seen[0]["caller"], &seen[0]["network"]), (&json!(DESK), &json!("dev")));
+    assert_eq!(seen[0]["accounts"][0]["index"], 1, "{seen:?}");
     let boss = grants(day, "boss")?;
     assert!(boss.contains(&json!(READ)) && boss.contains(&json!(BLOCKS)) && boss.len() == 4, "{boss:?}");
     let till = grants(day, "till")?;

@@ -19,6 +19,7 @@ pub(crate) const READ: &str = "read layer 1";
 pub(crate) const BLOCKS: &str = "be told of new layer-1 blocks";
 pub(crate) const EVENTS: &str = "be told of the gateway's events";
 const SHOP: &str = "app:shop";
+pub(crate) const DESK: &str = "site:home:https://desk.example";
 
 /// Thousandths of an ETH.
 pub(crate) fn finney(count: u64) -> U256 {
@@ -111,6 +112,16 @@ pub(crate) const SCRIPT: &[Line] = &[
     ("the shop may not ask", |day| {
         if let Some(grant) = find(day, "callers", SHOP, "till")? {
             day.call("caller_revoke", json!({ "id": grant["id"] }))?;
+        }
+        Ok(())
+    }),
+    ("the desk and the shop see accounts", |day| {
+        connect(day, DESK, &[1])?;
+        connect(day, SHOP, &[0, 1])
+    }),
+    ("the shop sees none", |day| {
+        if connected(day)?.iter().any(|one| one["caller"] == SHOP) {
+            day.call("caller_disconnect", json!({ "caller": SHOP }))?;
         }
         Ok(())
     }),
@@ -337,6 +348,18 @@ pub(crate) fn find(day: &mut Day, what: &str, caller: &str, solution: &str) -> S
 fn grant(day: &mut Day, caller: &str, solution: &str, actions: &[&str]) -> Step {
     if find(day, "callers", caller, solution)?.is_none() {
         day.call("caller_grant", json!({ "caller": caller, "solution": solution, "actions": actions }))?;
+    }
+    Ok(())
+}
+
+/// Who sees which accounts.
+pub(crate) fn connected(day: &mut Day) -> Step<Vec<Json>> {
+    day.list("caller_connections", json!({}))
+}
+
+fn connect(day: &mut Day, caller: &str, accounts: &[u32]) -> Step {
+    if !connected(day)?.iter().any(|one| one["caller"] == caller) {
+        day.call("caller_connect", json!({ "caller": caller, "accounts": accounts, "network": "dev" }))?;
     }
     Ok(())
 }
