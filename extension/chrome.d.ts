@@ -30,6 +30,8 @@ declare namespace chrome {
     const local: {
       get(keys: string[]): Promise<Record<string, unknown>>;
       set(values: Record<string, unknown>): Promise<void>;
+      /** Not in Firefox. */
+      setAccessLevel?(level: { accessLevel: "TRUSTED_CONTEXTS" }): Promise<void>;
     };
   }
   namespace tabs {

@@ -96,6 +96,11 @@
   /** @param {unknown} text */
   function fromPage(text) {
     if (typeof text !== "string" || text.length > MAX_REQUEST) return;
+    if (isPrerendering()) {
+      // Nobody looks at this page yet, and maybe nobody ever will.
+      document.addEventListener("prerenderingchange", () => fromPage(text), { once: true });
+      return;
+    }
     let given;
     let params;
     try {
@@ -148,10 +153,12 @@
   window.addEventListener("entresol:provider", handOver, true);
   window.dispatchEvent(new Event("entresol:content"));
 
+  const isPrerendering = () => "prerendering" in document && document.prerendering === true;
+
   /** A page of its own is told at once what it may see. Frames wait until they ask, a prerendered page until it is shown. */
   function begin() {
     if (window !== window.top) return;
-    if ("prerendering" in document && document.prerendering === true) {
+    if (isPrerendering()) {
       document.addEventListener("prerenderingchange", begin, { once: true });
       return;
     }

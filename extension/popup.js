@@ -110,7 +110,6 @@ function connection({ wallet, socketPort }) {
           "This browser cannot find the wallet",
           line("Let the browser know the wallet once, then try again:"),
           command(`entresol bridge install --browser ${installName()}`),
-          make("p", ""),
           button("Try again", { type: "retry" }),
           socket(socketPort),
         ),
@@ -213,7 +212,8 @@ function show(status) {
       ? [card("The wallet is locked", line("Sites see no account until it is open:"), command("entresol unlock"))]
       : [];
   const pending = about === null ? [] : waiting(about);
-  const parts = [...connection(status), ...locked, ...pending, site(origin, about), ...embedding(frames)];
+  const here = origin === null && wallet.state !== "ready" ? [] : [site(origin, about)];
+  const parts = [...connection(status), ...locked, ...pending, ...here, ...embedding(frames)];
   element("main").replaceChildren(...parts);
   element("profile").textContent = wallet.state === "ready" ? `Profile “${wallet.profile}”` : "";
   const web = /** @type {HTMLAnchorElement} */ (element("web"));

@@ -42,6 +42,9 @@ const looks = new Map();
 
 const wallet = new Wallet(received, moved);
 
+// By default content scripts may read and write what is stored, and they live in the pages' own processes.
+void chrome.storage.local.setAccessLevel?.({ accessLevel: "TRUSTED_CONTEXTS" });
+
 const settled = chrome.storage.local.get(["frames", "socketPort"]).then(settings);
 
 /** @param {Record<string, unknown>} stored */

@@ -279,6 +279,8 @@ impl Page {
 
     /// A picture of the whole page.
     pub(crate) fn screenshot(&self, file: &Path) {
+        // A tab behind another one is not drawn.
+        self.call("Page.bringToFront", json!({}));
         let taken = self.call("Page.captureScreenshot", json!({ "captureBeyondViewport": true }));
         let data = taken["data"].as_str().expect("base64");
         let bytes = base64::engine::general_purpose::STANDARD.decode(data).expect("base64");

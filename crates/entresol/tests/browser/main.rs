@@ -8,6 +8,7 @@ mod discovery;
 mod lifetimes;
 mod matrix;
 mod pays;
+mod popup;
 #[allow(dead_code, reason = "other tests and benches use the rest")]
 mod site;
 mod stage;
