@@ -97,7 +97,7 @@ pub(crate) async fn decide(visitor: Visitor, decision: Decision) -> Told {
 
 pub(crate) async fn lock(visitor: Visitor, _: Nothing) -> Told {
     visitor.context.host.lock(&PAGE).await?;
-    said("The wallet is locked.")
+    Ok(json!({}))
 }
 
 #[derive(Deserialize)]
@@ -108,7 +108,7 @@ pub(crate) struct Unlock {
 
 pub(crate) async fn unlock(visitor: Visitor, input: Unlock) -> Told {
     visitor.context.host.unlock(&PAGE, &SecretString::from(input.passphrase)).await?;
-    said("The wallet is open.")
+    Ok(json!({}))
 }
 
 /// Ends this session; the wallet stays as it is.

@@ -301,6 +301,8 @@ async function refresh() {
 
 function over() {
   announce("This session is over. Run `entresol web` in a terminal for a new link.", true);
+  // Nothing of the wallet stays on the screen of a session that has ended.
+  document.querySelector("main")?.replaceChildren();
   events?.close();
 }
 

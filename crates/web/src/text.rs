@@ -114,5 +114,11 @@ pub(crate) fn time(milliseconds: i64) -> String {
     format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
 }
 
+/// The same for a narrow column: it breaks between date and time only.
+pub(crate) fn when(milliseconds: i64) -> Markup {
+    let text = time(milliseconds);
+    html! { span.when { @for (at, part) in text.splitn(2, ' ').enumerate() { @if at > 0 { " " } span { (part) } } } }
+}
+
 #[cfg(test)]
 mod tests;

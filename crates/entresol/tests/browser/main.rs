@@ -7,6 +7,7 @@ mod cdp;
 mod discovery;
 mod lifetimes;
 mod matrix;
+mod page;
 mod pays;
 mod popup;
 #[allow(dead_code, reason = "other tests and benches use the rest")]

@@ -5,7 +5,7 @@ use entresol_host::messages::{AccountView, ApprovalView, Row, Status};
 use maud::{Markup, html};
 
 use super::{badge, code, facts, table, value};
-use crate::text::{document, shown, time};
+use crate::text::{document, shown, time, when};
 
 /// Kind of the requests to see accounts.
 pub(crate) const CONNECT: &str = "connect";
@@ -27,7 +27,7 @@ pub(crate) fn all_approvals(approvals: &[ApprovalView]) -> Markup {
         .map(|approval| {
             vec![
                 html! { a href=(approval.id) { (approval.id) } },
-                shown(&time(approval.created_at)),
+                when(approval.created_at),
                 shown(&approval.kind),
                 html! { a href=(approval.id) { (shown(&approval.sentence)) } },
                 badge(&approval.state),
@@ -56,12 +56,15 @@ fn words(kind: &str) -> (&'static str, &'static str) {
     match kind {
         "install" => ("A plugin wants to be installed", "Install"),
         "caller" => ("Someone wants to ask for actions", "Allow"),
-        "connect" => ("A website wants to see accounts", "Connect"),
+        "connect" => ("Someone wants to see your accounts", "Connect"),
+        "network" => ("Someone wants to use another network", "Allow"),
+        "propose" => ("Someone proposes a layer 2", "Fetch it and look"),
         "call" => ("An action of a layer 2", "Approve"),
         "deposit" => ("Money goes into a layer 2", "Approve"),
         "withdraw" | "exit" => ("A call to leave a layer 2", "Approve"),
         "fund" => ("Money goes to a layer-2 account", "Approve"),
-        "send" => ("A transaction of yours", "Send"),
+        "send" => ("A transaction from your account", "Send"),
+        "bundle" => ("Several transactions from your account", "Send"),
         "replace" | "cancel" => ("A transaction is replaced", "Approve"),
         "sign" => ("A signature", "Sign"),
         "permission" => ("A plugin wants a permission", "Allow"),

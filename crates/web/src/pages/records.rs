@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use serde_json::{Value, json};
 
 use super::{act, amount, badge, code, copyable, or_dash, table};
-use crate::text::{ether, foreign, shown, time};
+use crate::text::{ether, foreign, shown, time, when};
 
 pub(crate) fn balances(account: &AccountView) -> Markup {
     html! {
@@ -92,7 +92,7 @@ pub(super) fn transfer_table(transfers: &[TransferView]) -> Markup {
                 asset => html! { (shown(&transfer.amount)) " " (foreign(asset)) },
             };
             vec![
-                shown(&time(transfer.created_at)),
+                when(transfer.created_at),
                 shown(&transfer.solution),
                 html! { (shown(&transfer.kind)) @if transfer.plugin { br; small { "as the plugin tells it" } } },
                 moved,
@@ -146,7 +146,7 @@ pub(crate) fn activity(rows: &[ActivityView]) -> Markup {
             };
             vec![
                 html! { (row.id) },
-                shown(&time(row.at)),
+                when(row.at),
                 shown(&row.actor),
                 shown(&row.action),
                 shown(&row.resource),

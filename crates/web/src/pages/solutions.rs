@@ -139,16 +139,23 @@ fn known(state: Result<&StateView, &str>) -> Vec<String> {
     found
 }
 
+/// `makePayment` as `Make payment`.
+fn title(name: &str) -> String {
+    let words = form::words(name);
+    let mut letters = words.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
 fn action_form(view: &SolutionView, action: &ActionView, locked: bool) -> Markup {
     let fixed = json!({ "solution": view.name, "action": action.name });
     html! {
         form.action data-act="call" data-fixed=(given(&fixed)) data-scope id={ "action-" (action.name) } {
-            h3 data-see { code { (shown(&action.name)) } @if action.read_only { " " span.badge.plain { "only reads" } } }
+            h3 data-see { (shown(&title(&action.name))) @if action.read_only { " " span.badge.plain { "only reads" } } }
             @if !action.description.is_empty() { p { (foreign(&action.description)) } }
             (form::inputs(&format!("in-{}", action.name), &action.params))
             div.line {
                 @if action.read_only {
-                    button type="submit" disabled[locked] { "Ask" }
+                    button type="submit" disabled[locked] { "Look" }
                 } @else {
                     button.primary type="submit" data-arm disabled { "Do it" }
                 }
