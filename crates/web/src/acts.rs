@@ -178,7 +178,7 @@ pub(crate) async fn call(visitor: Visitor, input: Call) -> Told {
     // A task of its own: leaving the page does not cut a call off that may wait for an approval on another page.
     let work = tokio::spawn(async move {
         let result = host.call(&PAGE, call).await;
-        runs.end(id, result.as_ref().map(Value::clone).map_err(|error| error.message.clone()));
+        runs.end(id, result.clone().map_err(|error| error.message));
         result
     });
     match tokio::time::timeout(PATIENCE, work).await {

@@ -122,10 +122,10 @@ fn tree(one: &Value) -> Markup {
 fn known(state: Result<&StateView, &str>) -> Vec<String> {
     fn collect(one: &Value, found: &mut Vec<String>) {
         match one {
-            Value::String(text) if text.len() == 42 && text.starts_with("0x") && text.is_ascii() => {
-                if found.len() < MOST_KNOWN && !found.contains(text) {
-                    found.push(text.clone());
-                }
+            Value::String(text)
+                if found.len() < MOST_KNOWN && text.len() == 42 && text.starts_with("0x") && !found.contains(text) =>
+            {
+                found.push(text.clone());
             }
             Value::Array(items) => items.iter().for_each(|item| collect(item, found)),
             Value::Object(fields) => fields.values().for_each(|field| collect(field, found)),
