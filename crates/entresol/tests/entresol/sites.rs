@@ -2,6 +2,7 @@
 
 mod browser;
 mod http;
+mod proposals;
 mod socket;
 mod table;
 
