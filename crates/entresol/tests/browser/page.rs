@@ -6,6 +6,7 @@ use serde_json::{Value as Json, json};
 
 use crate::cdp::{Browser, LIMIT, Page};
 use crate::site::Pages;
+use crate::stage::Stage;
 use crate::support::{House, PASSPHRASE, until};
 
 const FRIEND: &str = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8";
@@ -28,6 +29,12 @@ impl Tab {
 
     fn go(&self, path: &str) {
         self.page.go(&format!("{}{path}", self.base));
+        self.front();
+    }
+
+    /// Before every other tab.
+    fn front(&self) {
+        self.page.call("Page.bringToFront", json!({}));
     }
 
     /// The value of an expression. Evaluated as it is: the page itself allows no `eval`.
@@ -220,6 +227,45 @@ fn row_29_a_screen_is_answered_inside_the_frame_of_its_plugin() {
     tab.until("document.querySelector('[data-screen]') !== null");
     tab.go("approvals");
     assert_eq!(tab.look("document.body.innerText.includes('Soup')"), false);
+}
+
+#[test]
+fn a_site_sees_the_accounts_that_were_ticked_and_a_browser_is_removed_and_paired_again() {
+    let stage = Stage::plain(Pages::default());
+    let second = stage.house.wallet.run(&["account", "add"]).json()["address"].clone();
+    let tab = Tab::open(stage.browser(), &stage.house);
+    tab.go("approvals");
+    let site = stage.open("127.0.0.1");
+    let asked = site.start("ask('eth_requestAccounts')");
+    stage.pending();
+    tab.front();
+    tab.until("document.querySelector('[data-account]') !== null");
+    tab.says(&stage.site.origin("127.0.0.1"));
+    // The request shows the first account; the user wants the other one seen, and none would mean the first.
+    tab.click("[data-account='0']");
+    tab.click("[data-decide=approve]");
+    tab.says("Tick at least one account");
+    tab.click("[data-account='1']");
+    tab.click("[data-decide=approve]");
+    assert_eq!(site.finish(asked).expect("connected"), json!([second]));
+    tab.go("callers");
+    tab.says(&stage.site.origin("127.0.0.1"));
+    tab.click("[data-act='caller-disconnect']");
+    site.until("heard('accountsChanged').at(-1)?.length === 0");
+    // The browser goes, and comes back by the code that its popup shows.
+    tab.click("[data-act='profile-remove']");
+    tab.until("document.querySelector(`[data-act='profile-remove']`) === null");
+    let popup = stage.popup(None);
+    popup.until("document.querySelector('main button')?.textContent === 'Get a code'");
+    popup.eval("document.querySelector('main button').click()");
+    let code = popup.until("document.querySelector('.code')?.textContent");
+    tab.front();
+    tab.write("#pair-code", code.as_str().expect("text"));
+    tab.write("#pair-name", "again");
+    tab.click("form[data-act=pair] button");
+    popup.until("document.getElementById('state').textContent === 'Connected'");
+    tab.until("document.querySelector(`[data-act='profile-remove']`) !== null");
+    tab.says("again");
 }
 
 #[test]
