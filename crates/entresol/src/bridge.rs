@@ -1,7 +1,9 @@
 //! The browser's end: the relay that a browser starts (native messaging), what makes it start it, and pairing.
 
 use std::ffi::{OsStr, OsString};
+use std::io::IsTerminal as _;
 
+use anyhow::bail;
 use entresol_host::messages::{PairingView, ProfileView};
 use serde_json::json;
 
@@ -34,6 +36,9 @@ pub(crate) fn arguments(given: impl IntoIterator<Item = OsString>) -> Vec<OsStri
 pub(crate) async fn bridge(context: &Context, args: Bridge) -> anyhow::Result<()> {
     match args.command {
         // Standard output belongs to the browser from here on.
+        None if std::io::stdin().is_terminal() => {
+            bail!("browsers start this by themselves; let one do so with `entresol bridge install --browser NAME`")
+        }
         None => relay::relay(context.home.path()).await,
         Some(BridgeCommand::Install(args)) => install::install(context, &args),
         Some(BridgeCommand::Pair { code, name }) => {

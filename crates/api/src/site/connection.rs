@@ -28,6 +28,8 @@ use crate::protocol::{RpcError, codes};
 const HELLO_TIME: Duration = Duration::from_secs(30);
 /// How long the other side may take to read one message. A browser that sleeps longer connects again.
 const SEND_TIME: Duration = Duration::from_secs(60);
+/// How long the last words may take: the daemon's own end waits for them.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// Events that wait to be sent.
 const EVENTS: usize = 64;
 
@@ -117,9 +119,9 @@ pub(super) async fn converse(
     let end: Option<Result<std::convert::Infallible, End>> = site.stop.run_until_cancelled(talk).await;
     if let Some(Err(End::Refused(why))) = end {
         tracing::debug!(%why, "a browser's connection was refused");
-        let _ = connection.send(&Outgoing::Refused { why }).await;
+        let _ = tokio::time::timeout(FAREWELL, connection.send(&Outgoing::Refused { why })).await;
     }
-    let _ = tokio::time::timeout(SEND_TIME, connection.out.close()).await;
+    let _ = tokio::time::timeout(FAREWELL, connection.out.close()).await;
 }
 
 impl<O: Sink<String, Error = io::Error> + Unpin + Send> Connection<'_, O> {

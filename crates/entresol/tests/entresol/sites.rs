@@ -252,6 +252,63 @@ fn pending_requests_leave_with_their_document_save_those_with_an_id() {
 }
 
 #[test]
+fn what_a_page_is_told_goes_to_that_page_only() {
+    let town = Town::new();
+    let mut browser = Browser::paired(&town.wallet, 1, "home");
+    let told = |browser: &mut Browser, document: u64, event: &str| loop {
+        let said = browser.hear_of("event");
+        if said["document"] == document && said["event"] == event {
+            return said["data"].clone();
+        }
+        browser.events.push(said);
+    };
+    browser.open(1, SHOP);
+    browser.open(2, OTHER);
+    assert_eq!(told(&mut browser, 2, "connect"), json!({ "chainId": "0x7a69" }));
+    town.grant("site:home:https://shop.example");
+    let solutions = told(&mut browser, 1, "layer2Changed");
+    assert_eq!(solutions[0]["name"], "till", "{solutions}");
+    browser.open(3, SHOP);
+    assert_eq!(told(&mut browser, 3, "layer2Changed"), solutions, "a new page of it is told at once");
+    // Answers come in order with what was told before them.
+    assert_eq!(browser.ask(2, 1, "layer2_getSolutions", &json!([]))["result"], json!([]));
+    let others: Vec<_> = browser.events.iter().filter(|event| event["document"] == 2).collect();
+    assert!(others.iter().all(|event| event["event"] == "connect"), "{others:?}");
+}
+
+/// Threat 4. Needs root, to become somebody else: the file modes are opened up on purpose, so that only the check of the
+/// peer's user id stands between the stranger and the browsers' socket.
+#[test]
+fn row_04_a_bridge_of_another_user_is_turned_away() {
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::process::CommandExt;
+    if !rustix::process::geteuid().is_root() {
+        println!("not root: nobody to play the stranger");
+        return;
+    }
+    let wallet = Wallet::new();
+    let _daemon = wallet.daemon();
+    let program = wallet.dir.path().join("entresol");
+    std::fs::copy(crate::support::PROGRAM, &program).expect("copied");
+    let open = |path: &std::path::Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("set");
+    };
+    open(&program, 0o755);
+    open(wallet.dir.path(), 0o711);
+    let bridge = |uid: u32| {
+        let mut command = std::process::Command::new(&program);
+        command.arg("--home").arg(wallet.home()).arg("bridge").uid(uid);
+        Browser::run(command).hear()
+    };
+    let said = bridge(65_534);
+    assert!(said["why"].as_str().is_some_and(|why| why.contains("another user")), "{said}");
+    open(&wallet.home(), 0o711);
+    open(&site_socket_path(&wallet.home()), 0o666);
+    assert_eq!(bridge(65_534)["type"], "down", "no challenge for a stranger");
+    assert_eq!(bridge(0)["type"], "challenge");
+}
+
+#[test]
 fn the_bridge_waits_for_the_wallet_and_begins_anew() {
     let mut town = Town::new();
     let mut browser = Browser::paired(&town.wallet, 1, "home");
@@ -399,6 +456,11 @@ fn a_local_app_has_an_address_of_its_own() {
     // The address stays the same over a restart.
     let before = town.site();
     assert_eq!(town.daemon.take().expect("running").stop(), 0);
+    for file in std::fs::read_dir(town.wallet.home()).expect("readable").flatten().filter(|one| one.path().is_file()) {
+        let bytes = std::fs::read(file.path()).expect("readable");
+        let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+        assert!(!found, "{} holds the app's secret", file.path().display());
+    }
     town.daemon = Some(town.wallet.daemon());
     assert_eq!(town.site(), before);
     until("the plugin runs again", || (rpc(&url, "layer2_call", price())["result"] == "7").then_some(()));
