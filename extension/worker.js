@@ -290,6 +290,8 @@ function received(message) {
 
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let looking;
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let nextLook;
 
 /** Looks soon, and again while something of a page waits or the line has to be kept. */
 function look() {
@@ -301,7 +303,8 @@ function look() {
     if (wallet.standing.state !== "ready") return;
     const busy = popups.size > 0 || [...pages.values()].some((page) => page.running.size > 0);
     const pause = busy ? LOOK_PAUSE : SOCKET_PAUSE;
-    if (busy || wallet.standing.via === "websocket") setTimeout(look, pause);
+    clearTimeout(nextLook);
+    if (busy || wallet.standing.via === "websocket") nextLook = setTimeout(look, pause);
   }, 100);
 }
 

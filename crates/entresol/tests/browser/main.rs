@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests write files of their own")]
 
+mod answers;
 #[allow(dead_code, reason = "other tests and benches use the rest")]
 mod cdp;
 mod discovery;
