@@ -309,8 +309,12 @@ fn row_04_the_page_locks_and_unlocks_and_a_used_session_is_over() {
     let tab = Tab::open(&browser, &house);
     house.wallet.run(&["send", "0.1 ether", FRIEND]).json();
     tab.go("approvals");
+    // The terminal has an open passphrase session, from the link; locking on the page ends it too.
+    let decide = ["solution", "remove", "none"];
+    house.wallet.run_without_passphrase(&decide).fails(1, &["no solution"]);
     tab.click("[data-act=lock]");
     tab.says("Unlock the wallet above to decide");
+    house.wallet.run_without_passphrase(&decide).fails(1, &["--passphrase-file"]);
     assert_eq!(tab.look("document.querySelector('[data-decide]') === null"), true);
     tab.write("#passphrase", "not this one");
     tab.click("form.unlock button");

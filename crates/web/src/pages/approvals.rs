@@ -3,6 +3,7 @@
 
 use entresol_host::messages::{AccountView, ApprovalView, Row, Status};
 use maud::{Markup, html};
+use serde_json::Value;
 
 use super::{badge, code, facts, table, value};
 use crate::text::{document, shown, time, when};
@@ -171,6 +172,14 @@ fn decide(approval: &ApprovalView, locked: bool, verb: &str) -> Markup {
     }
 }
 
+fn plainly(one: &Value) -> Markup {
+    match one {
+        Value::String(text) => value(text),
+        Value::Array(_) | Value::Object(_) => document(one),
+        other => shown(&other.to_string()),
+    }
+}
+
 fn decided(approval: &ApprovalView) -> Markup {
     let who = match approval.decided_by.as_deref() {
         Some("page") => "you, on this page".to_owned(),
@@ -197,7 +206,7 @@ fn decided(approval: &ApprovalView) -> Markup {
             } @else if let Some(outcome) = approval.outcome.as_object().filter(|outcome| !outcome.is_empty()) {
                 dl { @for (name, one) in outcome.iter().filter(|(_, one)| !one.is_null()) {
                     dt { (shown(name)) }
-                    dd { @match one.as_str() { Some(text) => (value(text)), None => (document(one)) } }
+                    dd { (plainly(one)) }
                 } }
             }
         }

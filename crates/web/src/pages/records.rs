@@ -4,7 +4,7 @@ use entresol_host::messages::{AccountView, ActivityView, NetworkView, NoticeView
 use maud::{Markup, html};
 use serde_json::{Value, json};
 
-use super::{act, amount, badge, code, copyable, or_dash, table};
+use super::{act, badge, code, copyable, or_dash, table};
 use crate::text::{ether, foreign, shown, time, when};
 
 pub(crate) fn balances(account: &AccountView) -> Markup {
@@ -87,7 +87,7 @@ pub(super) fn transfer_table(transfers: &[TransferView]) -> Markup {
         .iter()
         .map(|transfer| {
             let moved = match transfer.asset.as_str() {
-                "" | "ETH" => amount(&transfer.amount),
+                "" | "ETH" => html! { strong { (shown(&ether(&transfer.amount))) } },
                 asset if asset.starts_with("0x") => html! { (shown(&transfer.amount)) " of " (code(asset)) },
                 asset => html! { (shown(&transfer.amount)) " " (foreign(asset)) },
             };
