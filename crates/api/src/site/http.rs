@@ -165,8 +165,10 @@ fn refusal(names: &Names, request: &Request) -> Option<(StatusCode, &'static str
         }
         return None;
     }
-    // Whatever a page has sent says where it comes from; programs have no reason to.
-    let from_a_page = headers.keys().any(|name| *name == header::ORIGIN || name.as_str().starts_with("sec-fetch-"));
+    // Whatever a page has sent says where it comes from; programs have no reason to. Node's own `fetch` says its mode,
+    // and no more.
+    let of_a_page = |name: &str| name.starts_with("sec-fetch-") && name != "sec-fetch-mode";
+    let from_a_page = headers.keys().any(|name| *name == header::ORIGIN || of_a_page(name.as_str()));
     if from_a_page {
         return Some((
             StatusCode::FORBIDDEN,

@@ -401,6 +401,11 @@ fn a_local_app_has_an_address_of_its_own() {
     let body = json!({ "jsonrpc": "2.0", "id": 1, "method": "layer2_call", "params": price() });
     assert_eq!(Raw::rpc(&by_name, &body).send(authority).json()["result"], "7");
 
+    // As Node's own `fetch` sends it.
+    let node =
+        Raw::rpc(&url, &body).with("Sec-Fetch-Mode", "cors").with("Accept-Language", "*").with("User-Agent", "node");
+    assert_eq!(node.send(authority).json()["result"], "7");
+
     // Batches: in order, with what is wrong in its place, without answers to notifications.
     let one = |id: Json, method: &str| json!({ "jsonrpc": "2.0", "id": id, "method": method });
     let batch = json!([
@@ -481,6 +486,27 @@ fn a_local_app_has_an_address_of_its_own() {
     let again = town.wallet.run(&["app", "add", "forge"]).json();
     assert_ne!(again["url"], url.as_str(), "another secret");
     assert_eq!(rpc(again["url"].as_str().expect("an address"), "layer2_call", price())["error"]["code"], 4100);
+}
+
+#[test]
+fn one_app_that_floods_the_wallet_does_not_keep_another_out() {
+    let wallet = Wallet::new();
+    let _daemon = wallet.daemon();
+    let add = |name: &str| wallet.run(&["app", "add", name]).json()["url"].as_str().expect("an address").to_owned();
+    let (flood, other) = (add("flood"), add("other"));
+    let authority = parts(&flood).0;
+    let body = json!({ "jsonrpc": "2.0", "id": 1, "method": "layer2_getSolutions" });
+    // Each has told of a body that does not come. More than fit: one that comes while a place is taken for a moment by
+    // the request below is sent away.
+    let half = Raw::rpc(&flood, &body).body("").with("Content-Length", "100");
+    let held: Vec<_> = (0..entresol_api::site::MAX_APP_REQUESTS * 2).map(|_| half.begin(authority)).collect();
+    let refused = until("its places are taken", || {
+        Some(Raw::rpc(&flood, &body).send(authority)).filter(|came| came.status == 429)
+    });
+    assert_eq!(refused.json()["error"]["code"], -32005);
+    assert_eq!(rpc(&other, "layer2_getSolutions", json!([]))["result"], json!([]));
+    drop(held);
+    until("they are free again", || (Raw::rpc(&flood, &body).send(authority).status == 200).then_some(()));
 }
 
 #[test]

@@ -256,7 +256,8 @@ fn row_02_no_route_answers_a_request_of_another_site() {
             for site in ["none", "same-origin"] {
                 add(&format!("Sec-Fetch-Site {site}"), request.clone().with("Sec-Fetch-Site", site));
             }
-            add("a browser's mode", request.clone().with("Sec-Fetch-Mode", "no-cors"));
+            add("a browser's destination", request.clone().with("Sec-Fetch-Dest", "empty"));
+            add("a browser's user", request.clone().with("Sec-Fetch-User", "?1"));
             add("its own Origin", request.clone().with("Origin", &format!("http://{}", right.address)));
             let secret = request.target.strip_prefix("/app/forge/").expect("its path").to_owned();
             let flipped = format!("{}{}", if secret.starts_with('0') { '1' } else { '0' }, &secret[1..]);
