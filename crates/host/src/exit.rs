@@ -1,7 +1,7 @@
 //! Leaving a layer 2 without its plugin: `requestExit()` of the standard gateway interface, sent from the layer-2
 //! account itself. It needs the seed, layer 1 and the gateway, nothing else: no script, no layer-2 node.
 
-use crate::approvals::{CallIntent, Proposal, Requester, Signer};
+use crate::approvals::{CallIntent, Proposal, Requester, Signer, transaction};
 use crate::duties::Price;
 use crate::error::{HostError, code};
 use crate::inspect::{abi, inspect};
@@ -14,7 +14,6 @@ use entresol_layer1::CallRequest;
 use entresol_package::Manifest;
 use entresol_package::manifest::GATEWAY;
 use entresol_store::Solution;
-use entresol_vault::Intent;
 
 impl Host {
     /// Proposes to ask the gateway for everything that a layer-2 account owns.
@@ -45,7 +44,7 @@ impl Host {
             )));
         }
         let calldata = abi::requestExitCall {}.abi_encode();
-        let call = CallRequest { from: account.address, to: gateway, value: U256::ZERO, input: calldata.into() };
+        let call = CallRequest { from: account.address, to: gateway.into(), value: U256::ZERO, input: calldata.into() };
         let price = Price::of(network.estimate_gas(&call).await?, &network.fees().await?);
         let balance = network.balance(account.address).await?;
         if balance < price.now {
@@ -85,16 +84,8 @@ impl Host {
         if !found.standard_gateway {
             warnings.push("The gateway does not say (ERC-165) that it follows the standard interface.".to_owned());
         }
-        let intent = Intent::Transaction {
-            chain_id: network.chain_id(),
-            from: call.from,
-            to: call.to,
-            value: call.value,
-            input: call.input.clone(),
-            max_total_fee: ceiling,
-        };
         let stored = CallIntent {
-            intent,
+            intent: transaction(network.chain_id(), &call, ceiling),
             network: solution.spec.network.clone(),
             signer: Signer::Layer2 { index: input.account },
             role: "exit".to_owned(),

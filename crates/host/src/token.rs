@@ -116,7 +116,7 @@ pub(crate) fn transfer_input(to: Address, amount: U256) -> Bytes {
 /// # Errors
 /// The endpoint does not answer.
 pub(crate) async fn view(network: &Network, to: Address, input: Vec<u8>) -> Result<Option<Bytes>, Layer1Error> {
-    let call = CallRequest { from: Address::ZERO, to, value: U256::ZERO, input: input.into() };
+    let call = CallRequest { from: Address::ZERO, to: to.into(), value: U256::ZERO, input: input.into() };
     match network.call(&call).await {
         Ok(data) => Ok(Some(data)),
         Err(error @ (Layer1Error::Unreachable { .. } | Layer1Error::Closed | Layer1Error::ChainIdMismatch { .. })) => {

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use alloy::primitives::{Address, B256, Bytes, U64, U256};
+use alloy::primitives::{Address, B256, Bytes, TxKind, U64, U256};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -131,13 +131,13 @@ pub enum Health {
     },
 }
 
-/// A call of a contract, or a transfer of value when `input` is empty.
+/// A call of a contract, a transfer of value when `input` is empty, or the creation of a contract.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallRequest {
     /// Sender; [`Address::ZERO`] for a read that nobody in particular makes.
     pub from: Address,
-    /// The contract or recipient.
-    pub to: Address,
+    /// The contract or recipient; [`TxKind::Create`] where `input` makes a new contract.
+    pub to: TxKind,
     /// Value in wei.
     pub value: U256,
     /// Call data: selector and arguments.
@@ -147,7 +147,12 @@ pub struct CallRequest {
 impl CallRequest {
     /// The call object of `eth_call` and its family.
     pub(crate) fn to_json(&self) -> Value {
-        json!({ "from": self.from, "to": self.to, "value": self.value, "data": self.input })
+        let mut call = json!({ "from": self.from, "value": self.value, "data": self.input });
+        // A creation has no such field; not every endpoint takes `null` for that.
+        if let TxKind::Call(to) = self.to {
+            call["to"] = json!(to);
+        }
+        call
     }
 }
 

@@ -217,7 +217,8 @@ impl Network {
         };
         match gas_used {
             Ok(gas_used) => {
-                let log = RawLog::ether(call.from, call.to, call.value);
+                // What a creation is sent goes to an address that is not known yet: what leaves counts.
+                let log = RawLog::ether(call.from, call.to.into_to().unwrap_or_default(), call.value);
                 Ok(assemble(Effects { gas_used, ..nothing(method) }, &[log], &[], &[], &[], false))
             }
             Err(Layer1Error::Reverted { reason, .. }) => {

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use alloy::consensus::TxEip1559;
-use alloy::primitives::{Address, B256, Bytes, TxKind, U64, U256};
+use alloy::primitives::{Address, B256, Bytes, U64, U256};
 use entresol_durable::write_point;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -226,10 +226,11 @@ impl Transactions {
     /// # Errors
     /// [`Layer1Error::Reverted`] when the call would fail, and those of [`Network::request`].
     pub async fn prepare(&self, call: &CallRequest, gas_margin_percent: u64) -> Result<TxEip1559, Layer1Error> {
-        self.prepare_within(call, gas_margin_percent, U256::MAX).await
+        self.prepare_within(call, gas_margin_percent, 0, U256::MAX).await
     }
 
-    /// As [`Transactions::prepare`], with gas × maximal fee at most `ceiling` wei: the ceiling that was approved.
+    /// As [`Transactions::prepare`], with at least `least_gas` as its limit and gas × maximal fee at most `ceiling` wei: the
+    /// ceiling that was approved.
     ///
     /// # Errors
     /// [`Layer1Error::FeeAboveCeiling`] when even the base fee of now is above it, and those of
@@ -238,11 +239,12 @@ impl Transactions {
         &self,
         call: &CallRequest,
         gas_margin_percent: u64,
+        least_gas: u64,
         ceiling: U256,
     ) -> Result<TxEip1559, Layer1Error> {
         let network = &self.shared.network;
         let gas = network.estimate_gas(call).await?;
-        let gas_limit = gas.saturating_add(gas.saturating_mul(gas_margin_percent) / 100);
+        let gas_limit = gas.saturating_add(gas.saturating_mul(gas_margin_percent) / 100).max(least_gas);
         let fees = network.fees().await?.within(gas_limit, ceiling)?;
         let nonce = self.shared.reserve_nonce(call.from).await?;
         Ok(TxEip1559 {
@@ -251,7 +253,7 @@ impl Transactions {
             gas_limit,
             max_fee_per_gas: fees.max_fee_per_gas,
             max_priority_fee_per_gas: fees.max_priority_fee_per_gas,
-            to: TxKind::Call(call.to),
+            to: call.to,
             value: call.value,
             access_list: alloy::eips::eip2930::AccessList::default(),
             input: call.input.clone(),

@@ -1,6 +1,6 @@
 //! What an owner's key may be asked to do, and the proof that the user agreed to it.
 
-use alloy::primitives::{Address, B256, Bytes, U256, keccak256};
+use alloy::primitives::{Address, B256, Bytes, TxKind, U256, keccak256};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -23,8 +23,8 @@ pub enum Intent {
         chain_id: u64,
         /// The owner's address.
         from: Address,
-        /// The contract or account.
-        to: Address,
+        /// The contract or account; [`TxKind::Create`] for a transaction whose calldata makes a new contract.
+        to: TxKind,
         /// Wei.
         value: U256,
         /// Calldata.
@@ -53,13 +53,14 @@ impl Intent {
     #[must_use]
     pub fn digest(&self) -> B256 {
         let mut text = DOMAIN.to_vec();
-        // Every part has a fixed length, so that no two intents have one text.
+        // Every part has a fixed length within its kind, so that no two intents have one text.
         match self {
             Self::Transaction { chain_id, from, to, value, input, max_total_fee } => {
-                text.push(1);
+                // A creation is a kind of its own: it has no recipient, which is not the same as the zero address.
+                text.push(if to.is_create() { 4 } else { 1 });
                 text.extend(chain_id.to_be_bytes());
                 text.extend(from.as_slice());
-                text.extend(to.as_slice());
+                text.extend(to.to().map_or(&[][..], |to| to.as_slice()));
                 text.extend(value.to_be_bytes::<32>());
                 text.extend(keccak256(input).as_slice());
                 text.extend(max_total_fee.to_be_bytes::<32>());

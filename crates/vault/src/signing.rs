@@ -3,7 +3,7 @@
 use alloy::consensus::{SignableTransaction, TxEip1559};
 use alloy::dyn_abi::TypedData;
 use alloy::eips::eip2718::Encodable2718;
-use alloy::primitives::{Address, B256, Bytes, Signature, TxKind, U256, eip191_hash_message};
+use alloy::primitives::{Address, B256, Bytes, Signature, U256, eip191_hash_message};
 use coins_bip32::ecdsa::SigningKey;
 use serde_json::Value;
 
@@ -77,7 +77,7 @@ pub(crate) fn check(from: Address, tx: &TxEip1559, approved: &Approved) -> Resul
     let fields = [
         (*chain_id == tx.chain_id, "the chain id"),
         (*approved_from == from, "the sender"),
-        (TxKind::Call(*to) == tx.to, "the recipient"),
+        (*to == tx.to, "the recipient"),
         (*value == tx.value, "the value"),
         (*input == tx.input, "the calldata"),
         (tx.access_list.is_empty(), "the access list"),

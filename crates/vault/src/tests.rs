@@ -259,7 +259,7 @@ fn an_owner_signs_only_what_was_approved_for_it() {
     let intent = Intent::Transaction {
         chain_id: 31337,
         from: owner,
-        to,
+        to: TxKind::Call(to),
         value: U256::from(1),
         input: Bytes::new(),
         max_total_fee: U256::from(21_000_u64 * 7),

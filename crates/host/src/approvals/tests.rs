@@ -88,7 +88,7 @@ fn row_09_a_stored_intent_that_was_edited_is_not_carried_out() {
     let intent = Intent::Transaction {
         chain_id: 31337,
         from: Address::repeat_byte(1),
-        to: Address::repeat_byte(2),
+        to: Address::repeat_byte(2).into(),
         value: U256::from(5),
         input: Bytes::from_static(&[1, 2, 3, 4]),
         max_total_fee: U256::from(100),

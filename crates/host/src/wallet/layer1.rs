@@ -17,7 +17,6 @@ use crate::{Actor, Capability, Host, Operation, wire};
 use alloy::primitives::{Address, Bytes, U256};
 use entresol_layer1::{CallRequest, Fees, Network};
 use entresol_package::manifest::{GATEWAY, Role};
-use entresol_vault::Intent;
 use serde_json::Value as Json;
 use std::sync::Arc;
 
@@ -211,19 +210,12 @@ impl Host {
         let to = self.layer2_account(running, index, "fundAccount")?.address;
         let sender = self.sender(running, None)?;
         let runtime = self.runtime(&running.network)?;
-        let call = CallRequest { from: sender.address, to, value, input: Bytes::new() };
+        let call = CallRequest { from: sender.address, to: to.into(), value, input: Bytes::new() };
         let balance = runtime.network.balance(sender.address).await?;
         refuse_poor(&sender, balance, value, U256::ZERO, &running.network)?;
         let fee = Fee::of(runtime.network.estimate_gas(&call).await?, runtime.network.fees().await?);
         refuse_poor(&sender, balance, value, fee.now, &running.network)?;
-        let intent = Intent::Transaction {
-            chain_id: runtime.network.chain_id(),
-            from: sender.address,
-            to,
-            value,
-            input: Bytes::new(),
-            max_total_fee: fee.ceiling,
-        };
+        let intent = transaction(runtime.network.chain_id(), &call, fee.ceiling);
         let rows = vec![
             row("Network", format!("{} (chain {})", running.network, runtime.network.chain_id())),
             row("From", sender.words.clone()),
@@ -386,7 +378,7 @@ impl Host {
         let (network, chain_id) = (&runtime.network, runtime.network.chain_id());
         let sender = self.sender(running, wanted.from)?;
         let value = wanted.value;
-        let request = CallRequest { from: sender.address, to: contract.address, value, input: call.input.clone() };
+        let request = CallRequest { from: sender.address, to: contract.address.into(), value, input: call.input.clone() };
         let balance = network.balance(sender.address).await?;
         refuse_poor(&sender, balance, value, U256::ZERO, &running.network)?;
         let fees = network.fees().await?;
@@ -396,7 +388,7 @@ impl Host {
                 (None, gas, self.changes(network, &request, &sender, gas).await)
             }
             Some(moved) => {
-                let plan = token::plan(network, &request, moved).await?;
+                let plan = token::plan(network, contract.address, &request, moved).await?;
                 let fee = Fee::of(plan.approve_gas, fees);
                 let intent = transaction(chain_id, &plan.approve, fee.ceiling);
                 let mut told = self.changes(network, &plan.approve, &sender, plan.approve_gas).await;

@@ -30,19 +30,24 @@ fn approve(from: Address, spender: Address, moved: TokenAmount) -> CallRequest {
     let mut input = APPROVE.to_vec();
     input.extend(spender.into_word());
     input.extend(moved.amount.to_be_bytes::<32>());
-    CallRequest { from, to: moved.token, value: U256::ZERO, input: input.into() }
+    CallRequest { from, to: moved.token.into(), value: U256::ZERO, input: input.into() }
 }
 
-/// Tries both calls one after the other on the newest block.
+/// Tries both calls one after the other on the newest block: `spender` is the contract that `deposit` calls.
 ///
 /// # Errors
 /// There is no contract at the token's address; one of the calls would fail, in the contract's words.
-pub(super) async fn plan(network: &Network, deposit: &CallRequest, moved: TokenAmount) -> Result<Plan, HostError> {
+pub(super) async fn plan(
+    network: &Network,
+    spender: Address,
+    deposit: &CallRequest,
+    moved: TokenAmount,
+) -> Result<Plan, HostError> {
     if network.code(moved.token).await?.is_empty() {
         let words = format!("there is no contract at the token's address {}", moved.token.to_checksum(None));
         return Err(HostError::invalid(words));
     }
-    let approve = approve(deposit.from, deposit.to, moved);
+    let approve = approve(deposit.from, spender, moved);
     let approve_gas = network.estimate_gas(&approve).await?;
     let call = |one: &CallRequest| json!({ "from": one.from, "to": one.to, "value": one.value, "input": one.input });
     let both = json!([{ "blockStateCalls": [{ "calls": [call(&approve), call(deposit)] }] }, "latest"]);

@@ -78,7 +78,10 @@ impl Plan {
         let mut accounts = Ordered::default();
         let mut spenders = Ordered::default();
         let mut plan = Ordered::default();
-        tokens.add(call.to);
+        let called = call.to.into_to();
+        if let Some(to) = called {
+            tokens.add(to);
+        }
         accounts.add(call.from);
         for word in words(&call.input) {
             spenders.add(word);
@@ -92,8 +95,10 @@ impl Plan {
         for contract in touched {
             tokens.add(*contract);
         }
-        accounts.add(call.to);
-        spenders.add(call.to);
+        if let Some(to) = called {
+            accounts.add(to);
+            spenders.add(to);
+        }
         for account in spenders.items.iter().chain(touched) {
             accounts.add(*account);
         }
@@ -105,8 +110,8 @@ impl Plan {
                 plan.add(Read { token: *token, what: What::Allowance { owner: call.from, spender: *other } });
             }
         }
-        for operator in words(&call.input) {
-            plan.add(Read { token: call.to, what: What::All { owner: call.from, operator } });
+        for (token, operator) in called.into_iter().flat_map(|to| words(&call.input).into_iter().map(move |one| (to, one))) {
+            plan.add(Read { token, what: What::All { owner: call.from, operator } });
         }
         for token in &tokens.items {
             for account in &accounts.items {

@@ -58,7 +58,7 @@ fn more_reads_than_the_cap_are_not_complete_and_the_callers_own_stay() {
     let logs: Vec<RawLog> = (0..400_u16)
         .map(|n| RawLog { address: Address::left_padding_from(&n.to_be_bytes()), ..transfer(U256::from(1)) })
         .collect();
-    let call = CallRequest { from: ALICE, to: TOKEN, value: U256::ZERO, input: Bytes::new() };
+    let call = CallRequest { from: ALICE, to: TOKEN.into(), value: U256::ZERO, input: Bytes::new() };
     let plan = Plan::new(&call, &logs, &[]);
     assert!(!plan.complete);
     let quiet = Plan::new(&call, &[], &[]);

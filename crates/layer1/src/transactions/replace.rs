@@ -149,7 +149,7 @@ impl Transactions {
         max_total_fee: U256,
     ) -> Result<(CallRequest, TxEip1559), Layer1Error> {
         let old = self.replaceable(hash)?;
-        let call = CallRequest { from: old.from, to: old.from, value: U256::ZERO, input: Bytes::new() };
+        let call = CallRequest { from: old.from, to: old.from.into(), value: U256::ZERO, input: Bytes::new() };
         let network = &self.shared.network;
         // An account can have code since EIP-7702, and then receiving nothing costs more.
         let gas_limit = network.estimate_gas(&call).await?.max(CANCEL_GAS);
@@ -161,7 +161,7 @@ impl Transactions {
             gas_limit,
             max_fee_per_gas,
             max_priority_fee_per_gas,
-            to: call.to.into(),
+            to: call.to,
             ..TxEip1559::default()
         };
         Ok((call, tx))

@@ -52,7 +52,7 @@ async fn reads_reverts_and_fees() {
     assert!(network.code(BOB).await.expect("code").is_empty());
     assert_eq!(network.balance(BOB).await.expect("balance"), U256::from(10_000) * U256::from(10).pow(U256::from(18)));
     let reason = Revert::from("the window is closed").abi_encode();
-    let call = CallRequest { from: ALICE, to: reverter, value: U256::ZERO, input: reason.into() };
+    let call = CallRequest { from: ALICE, to: reverter.into(), value: U256::ZERO, input: reason.into() };
     for error in
         [network.call(&call).await.expect_err("reverts"), network.estimate_gas(&call).await.expect_err("reverts")]
     {
@@ -222,9 +222,9 @@ async fn a_fee_above_the_approved_ceiling_is_refused_and_below_it_lowered() {
     let transactions = Transactions::new(network.clone(), Arc::new(FileLog::at(&home.path().join("log"))));
     let fees = network.fees().await.expect("fees");
     let ceiling = U256::from(21_000) * U256::from(fees.base_fee + 1);
-    let tx = transactions.prepare_within(&transfer(1), 0, ceiling).await.expect("lowered");
+    let tx = transactions.prepare_within(&transfer(1), 0, 0, ceiling).await.expect("lowered");
     assert!(U256::from(tx.gas_limit) * U256::from(tx.max_fee_per_gas) <= ceiling);
-    let error = transactions.prepare_within(&transfer(1), 0, U256::from(1)).await.expect_err("refused");
+    let error = transactions.prepare_within(&transfer(1), 0, 0, U256::from(1)).await.expect_err("refused");
     assert!(matches!(error, Layer1Error::FeeAboveCeiling { .. }), "{error}");
     transactions.submit(sign(tx)).await.expect("anvil takes it at the lowered fee");
 }

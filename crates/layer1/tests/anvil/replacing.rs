@@ -71,7 +71,7 @@ async fn a_cancelled_transaction_moves_nothing() {
     let before = desk.network.balance(BOB).await.expect("a balance");
     let (old, mut old_status) = desk.send(5).await;
     let (call, tx) = desk.transactions.prepare_cancel(old, NO_CEILING).await.expect("prepared");
-    assert_eq!((call.from, call.to, call.value), (ALICE, ALICE, U256::ZERO));
+    assert_eq!((call.from, call.to, call.value), (ALICE, ALICE.into(), U256::ZERO));
     let mut cancel = desk.transactions.submit_replacement(old, sign(tx)).await.expect("sent");
     mine(&desk.network, 2).await;
     status(&mut cancel, |status| matches!(status, TransactionStatus::Confirmed(_))).await;

@@ -41,7 +41,7 @@ async fn create(network: &Network, name: &str, arguments: &[Address]) -> Address
 }
 
 fn call(to: Address, call: &impl SolCall) -> CallRequest {
-    CallRequest { from: ALICE, to, value: U256::ZERO, input: call.abi_encode().into() }
+    CallRequest { from: ALICE, to: to.into(), value: U256::ZERO, input: call.abi_encode().into() }
 }
 
 fn signed(value: i64) -> I256 {

@@ -135,7 +135,7 @@ pub(crate) async fn deploy(network: &Network, runtime: &str) -> Address {
 
 /// A transfer from Alice.
 pub(crate) fn transfer(value: u64) -> CallRequest {
-    CallRequest { from: ALICE, to: BOB, value: U256::from(value), input: Bytes::new() }
+    CallRequest { from: ALICE, to: BOB.into(), value: U256::from(value), input: Bytes::new() }
 }
 
 /// The transaction that was signed.

@@ -10,7 +10,7 @@ fn transaction() -> Intent {
     Intent::Transaction {
         chain_id: 31337,
         from: OWNER,
-        to: OTHER,
+        to: TxKind::Call(OTHER),
         value: U256::from(10).pow(U256::from(18)),
         input: Bytes::from_static(&[1, 2, 3, 4]),
         max_total_fee: U256::from(1_000_000_u64),
@@ -42,7 +42,17 @@ fn a_digest_depends_on_every_field() {
         }),
         change(|i| {
             if let Intent::Transaction { to, .. } = i {
-                *to = OWNER
+                *to = TxKind::Call(OWNER)
+            }
+        }),
+        change(|i| {
+            if let Intent::Transaction { to, .. } = i {
+                *to = TxKind::Call(Address::ZERO)
+            }
+        }),
+        change(|i| {
+            if let Intent::Transaction { to, .. } = i {
+                *to = TxKind::Create
             }
         }),
         change(|i| {
@@ -112,7 +122,12 @@ fn an_intent_survives_json() {
         }"#]]
     .assert_eq(&serde_json::to_string_pretty(&transaction()).expect("JSON"));
     let message = Intent::Message { from: OWNER, message: Bytes::from_static(&[0xff, 0]) };
-    for intent in [transaction(), message, typed(json!({ "n": u64::MAX, "nested": { "list": [1, 2.5, null] } }))] {
+    let mut creation = transaction();
+    if let Intent::Transaction { to, .. } = &mut creation {
+        *to = TxKind::Create;
+    }
+    assert_eq!(serde_json::to_value(&creation).expect("JSON")["to"], Value::Null);
+    for intent in [transaction(), creation, message, typed(json!({ "n": u64::MAX, "nested": { "list": [1, 2.5, null] } }))] {
         let text = serde_json::to_string(&intent).expect("JSON");
         let value = serde_json::to_value(&intent).expect("JSON");
         assert_eq!(serde_json::from_str::<Intent>(&text).expect("from text"), intent);

@@ -1,7 +1,7 @@
 use alloy::consensus::TxEnvelope;
 use alloy::eips::eip2718::Decodable2718;
 use alloy::eips::eip2930::{AccessList, AccessListItem};
-use alloy::primitives::address;
+use alloy::primitives::{TxKind, address};
 use serde_json::json;
 
 use super::*;
@@ -19,7 +19,7 @@ fn intent() -> Intent {
     Intent::Transaction {
         chain_id: 31337,
         from: OWNER,
-        to: OTHER,
+        to: TxKind::Call(OTHER),
         value: U256::from(5),
         input: Bytes::from_static(&[0xab, 0xcd]),
         max_total_fee: U256::from(21_000_u64 * 100),
@@ -73,6 +73,18 @@ fn a_transaction_that_differs_in_any_field_is_refused() {
         change(&mut tx);
         let error = check(OWNER, &tx, &approve(intent())).expect_err("refused");
         assert!(matches!(error, VaultError::DiffersFromIntent { approval_id: 9, field } if field == expect), "{error}");
+    }
+    // A creation that was approved is nothing else either, not even a call of the zero address.
+    let creation = TxEip1559 { to: TxKind::Create, ..transaction() };
+    let mut approved = intent();
+    if let Intent::Transaction { to, .. } = &mut approved {
+        *to = TxKind::Create;
+    }
+    let approved = approve(approved);
+    check(OWNER, &creation, &approved).expect("the approved creation");
+    for to in [OTHER, Address::ZERO] {
+        let error = check(OWNER, &TxEip1559 { to: TxKind::Call(to), ..transaction() }, &approved).expect_err("refused");
+        assert!(matches!(error, VaultError::DiffersFromIntent { field: "the recipient", .. }), "{error}");
     }
     let error = check(OTHER, &transaction(), &approve(intent())).expect_err("refused");
     assert!(matches!(error, VaultError::DiffersFromIntent { field: "the sender", .. }), "{error}");

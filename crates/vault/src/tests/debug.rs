@@ -58,7 +58,7 @@ fn no_public_type_prints_a_secret() {
     let transaction = Intent::Transaction {
         chain_id: 1,
         from: account.address,
-        to: Address::ZERO,
+        to: TxKind::Call(Address::ZERO),
         value: U256::ZERO,
         input: Bytes::new(),
         max_total_fee: U256::MAX,

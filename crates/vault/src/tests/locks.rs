@@ -15,7 +15,7 @@ fn transaction(from: Address) -> (TxEip1559, Approved) {
     let intent = Intent::Transaction {
         chain_id: 31337,
         from,
-        to: Address::repeat_byte(1),
+        to: TxKind::Call(Address::repeat_byte(1)),
         value: U256::ZERO,
         input: Bytes::from_static(&[1, 2, 3]),
         max_total_fee: U256::from(1_000_000),

@@ -228,7 +228,7 @@ fn real(vault: &mut Vault, path: &std::path::Path, step: &Step, known: &Known, m
             let intent = Intent::Transaction {
                 chain_id: 1,
                 from,
-                to: Address::ZERO,
+                to: TxKind::Call(Address::ZERO),
                 value: U256::ZERO,
                 input: Bytes::new(),
                 max_total_fee: U256::ZERO,
