@@ -14,7 +14,7 @@ use crate::messages::{ApprovalView, Decision, Row};
 use crate::plugin::Cause;
 use crate::policies::{locked_error, reservations, still_fits};
 use crate::policy::Ask;
-use crate::site::{ConnectPlan, NetworkPlan, ProposePlan};
+use crate::site::{Bundle, ConnectPlan, NetworkPlan, ProposePlan};
 use crate::solutions::install_plan;
 use crate::{Actor, Host, LONGEST_WAIT, Operation, locked, now};
 use alloy::primitives::U256;
@@ -367,8 +367,19 @@ impl Host {
                 outcome["error"].as_str().unwrap_or("it failed").to_owned(),
             )
             .with(outcome["data"].clone())),
-            ApprovalState::Rejected => Err(HostError::new(code::REJECTED, format!("the user rejected request {id}"))),
-            _ => Err(HostError::new(code::REJECTED, format!("request {id} expired without a decision"))),
+            state => Err(undecided(state, id)),
+        }
+    }
+
+    /// Waits until the user has agreed to a request, whatever comes of it.
+    ///
+    /// # Errors
+    /// 4001 when the user says no or does not answer.
+    pub(crate) async fn agreed(&self, id: i64) -> Result<(), HostError> {
+        let approval = self.wait_approval(key(id)?, false, None).await?;
+        match approval.state {
+            ApprovalState::Approved | ApprovalState::Done | ApprovalState::Failed => Ok(()),
+            state => Err(undecided(state, id)),
         }
     }
 
@@ -430,6 +441,7 @@ impl Host {
                     "permission" => host.execute_permission(&approval).await,
                     "sign" => host.execute_sign(&approval).await,
                     "send" | "replace" | "cancel" => host.execute_own(&approval).await,
+                    "bundle" => host.execute_bundle(&approval).await,
                     other => Err(HostError::internal(format!("an approval of unknown kind {other:?}"))),
                 }
             };
@@ -488,6 +500,15 @@ impl Host {
     }
 }
 
+/// What a requester is told of a request that the user did not agree to.
+fn undecided(state: ApprovalState, id: i64) -> HostError {
+    let why = match state {
+        ApprovalState::Rejected => format!("the user rejected request {id}"),
+        _ => format!("request {id} expired without a decision"),
+    };
+    HostError::new(code::REJECTED, why)
+}
+
 /// Compares what is about to be carried out with what was decided, whatever happened to the database in between.
 fn check_intent(approval: &Approval) -> Result<(), HostError> {
     let request = &approval.request;
@@ -504,6 +525,7 @@ fn check_intent(approval: &Approval) -> Result<(), HostError> {
             serde_json::from_value::<CallIntent>(intent).map_err(stored)?.digest().to_string()
         }
         "sign" => serde_json::from_value::<SignIntent>(intent).map_err(stored)?.intent.digest().to_string(),
+        "bundle" => serde_json::from_value::<Bundle>(intent).map_err(stored)?.digest().to_string(),
         // The others compare by themselves where they are carried out.
         _ => return Ok(()),
     };

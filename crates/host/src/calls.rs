@@ -393,7 +393,7 @@ impl Host {
     }
 
     /// Counts a caller's open calls for as long as the guard lives.
-    fn open_call(&self, caller: &Caller) -> Result<OpenCall, HostError> {
+    pub(crate) fn open_call(&self, caller: &Caller) -> Result<OpenCall, HostError> {
         let key = caller.key();
         let mut open = locked(&self.inner.open_calls);
         let count = open.entry(key.clone()).or_default();
@@ -460,7 +460,7 @@ impl CallPlan {
 }
 
 /// One open call of a caller.
-struct OpenCall {
+pub(crate) struct OpenCall {
     host: Host,
     key: String,
 }

@@ -105,6 +105,20 @@ pub fn decode(call: &Call<'_>, known: &Known<'_>) -> Decoded {
     decoded
 }
 
+/// What can be said of a transaction that makes a new contract.
+#[must_use]
+pub fn creation(code: &[u8]) -> Decoded {
+    Decoded {
+        title: format!("Create a contract ({} bytes of code)", code.len()),
+        rows: vec![row("Code", bytes_text(code))],
+        warnings: vec!["A new contract is created: the wallet cannot say what its code does.".to_owned()],
+        source: Source::Standard,
+        recipients: Vec::new(),
+        token_amount: None,
+        moves_tokens: false,
+    }
+}
+
 fn explain(call: &Call<'_>, known: &Known<'_>, depth: usize) -> Decoded {
     let base = Decoded {
         title: String::new(),

@@ -2,31 +2,34 @@
 //! that wait. Everything is a request like any other: shown in full, decided with a passphrase session, bound to its
 //! intent.
 //!
-//! No policy covers any of it, and no plugin and no caller reaches it.
+//! No policy covers any of it, and no plugin reaches it. What sites and apps ask for in the name of an own account (see
+//! `site`) is looked at, bound and carried out by the same code.
 
 mod replace;
+mod review;
 mod sign;
 
 pub(crate) use replace::CANCEL;
-pub(crate) use sign::message_rows;
+pub(crate) use review::{Planned, Price, Reviewed};
+pub(crate) use sign::{Signable, message_rows};
 
 use crate::approvals::{CallIntent, GAS_MARGIN_PERCENT, Proposal, Requester, Signer, transaction};
-use crate::decode::{self, erc7730::Descriptors};
 use crate::error::{HostError, code};
 use crate::gateway::parse_address;
 use crate::messages::{ApprovalView, FeeView, FeesView, Row, SendInput};
 use crate::networks::Runtime;
 use crate::text::{ether, quoted, row};
-use crate::token::{self, Token, Tokens};
-use crate::{Actor, Host, Operation, blocking, lookalike};
-use alloy::json_abi::Function;
+use crate::token::{self, Token};
+use crate::{Actor, Host, Operation, now};
 use alloy::primitives::{Address, B256, Bytes, U256};
-use entresol_layer1::{CallRequest, FeeSpeed, Fees, Network, StoredTransaction, TransactionStatus, TxEip1559};
+use entresol_layer1::{
+    CallRequest, FeeSpeed, Fees, Layer1Error, Network, StoredTransaction, Terms, TransactionStatus, Transactions,
+    TxEip1559,
+};
 use entresol_store::{Approval, ApprovalFilter, ApprovalState, JournalIntent};
 use entresol_vault::{Approved, Intent};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use std::collections::BTreeMap;
 
 /// The ceiling on the fee is this many times the most that a transaction would cost at the chosen speed: room for a
 /// rising base fee and one replacement.
@@ -38,34 +41,26 @@ const REMEMBERED: u32 = 5_000;
 
 /// A call as [`CallIntent`], and how soon it should be included: others read the call out of it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct OwnIntent {
+pub(crate) struct OwnIntent {
     #[serde(flatten)]
-    call: CallIntent,
+    pub(crate) call: CallIntent,
     #[serde(default)]
-    speed: FeeSpeed,
+    pub(crate) speed: FeeSpeed,
     /// The transaction that it takes the place of.
     #[serde(default)]
-    replaces: Option<B256>,
+    pub(crate) replaces: Option<B256>,
+    /// Least gas limit.
+    #[serde(default)]
+    pub(crate) least_gas: u64,
+    /// The nonce that it must have: it waits for those before it, and is never sent with another.
+    #[serde(default)]
+    pub(crate) nonce: Option<u64>,
 }
 
-/// What a call costs.
-pub(crate) struct Price {
-    pub(crate) now: U256,
-    pub(crate) ceiling: U256,
-}
-
-impl Price {
-    pub(crate) fn of(gas: u64, fees: &Fees) -> Self {
-        let limit = gas.saturating_add(gas.saturating_mul(GAS_MARGIN_PERCENT) / 100);
-        let most = U256::from(limit) * U256::from(fees.max_fee_per_gas);
-        Self {
-            now: U256::from(gas) * U256::from(fees.base_fee.saturating_add(fees.max_priority_fee_per_gas)),
-            ceiling: most.saturating_mul(U256::from(FEE_HEADROOM)),
-        }
-    }
-
-    pub(crate) fn row(&self) -> Row {
-        row("Fee", format!("about {}, at most {}", ether(self.now), ether(self.ceiling)))
+impl OwnIntent {
+    /// A call of an own account, as soon as `speed` says.
+    pub(crate) const fn new(call: CallIntent, speed: FeeSpeed) -> Self {
+        Self { call, speed, replaces: None, least_gas: 0, nonce: None }
     }
 }
 
@@ -94,10 +89,10 @@ impl Host {
         };
         let amount = read_amount(&input.amount, input.whole, decimals)?;
         let call = match &asset {
-            None => CallRequest { from: owner.address, to, value: amount, input: Bytes::new() },
+            None => CallRequest { from: owner.address, to: to.into(), value: amount, input: Bytes::new() },
             Some((token, _)) => {
                 let input = token::transfer_input(to, amount);
-                CallRequest { from: owner.address, to: *token, value: U256::ZERO, input }
+                CallRequest { from: owner.address, to: (*token).into(), value: U256::ZERO, input }
             }
         };
         let from = format!("{} (account {})", owner.address.to_checksum(None), input.from);
@@ -108,30 +103,22 @@ impl Host {
         if let Some((address, token)) = &asset {
             let has = token::balance(network, *address, owner.address).await?.unwrap_or_default();
             if has < amount {
-                return Err(too_little(&format!("{from} has {}; {what} is to be sent", token.amount(*address, has))));
+                return Err(review::too_little(&format!(
+                    "{from} has {}; {what} is to be sent",
+                    token.amount(*address, has)
+                )));
             }
         }
-        let balance = network.balance(owner.address).await?;
-        if balance < call.value {
-            let has = ether(balance);
-            return Err(too_little(&format!(
-                "{from} has {has} on {}; {what} is to be sent, and the fee",
-                input.network
-            )));
-        }
-        let gas = network.estimate_gas(&call).await?;
-        let price = Price::of(gas, &network.fees_at(input.speed).await?);
-        if balance < call.value.saturating_add(price.now) {
-            let (has, fee) = (ether(balance), ether(price.now));
-            return Err(too_little(&format!(
-                "{from} has {has}; {} and a fee of about {fee} are needed",
-                ether(call.value)
-            )));
-        }
-        let told = self.simulated(network, &call, None).await?;
-        if told.fails {
-            return Err(HostError::new(code::TRANSACTION_REJECTED, told.warnings.join(" ")));
-        }
+        let planned = Planned {
+            from: &from,
+            what: &what,
+            call: &call,
+            before: &[],
+            fees_before: U256::ZERO,
+            speed: input.speed,
+            least_gas: 0,
+        };
+        let Reviewed { price, told } = self.review(network, &planned).await?;
         let mut warnings = self.recipient_warnings(to, token)?;
         let mut rows = vec![
             row("Network", format!("{} (chain {})", input.network, network.chain_id())),
@@ -139,9 +126,7 @@ impl Host {
             row("To", to.to_checksum(None)),
             row("Sends", what.clone()),
         ];
-        if !network.code(to).await?.is_empty() {
-            rows.push(row("Recipient", "a contract: what it does with this is its own affair"));
-        }
+        rows.extend(self.recipient_row(network, to).await?);
         if let Some((address, _)) = &asset {
             let decoded = self.explain(network, &call, &[]).await?;
             rows.push(row("Token contract", address.to_checksum(None)));
@@ -151,19 +136,16 @@ impl Host {
         warnings.extend(told.warnings);
         rows.push(row("Speed", speed_text(input.speed)));
         rows.push(price.row());
-        let intent = OwnIntent {
-            call: CallIntent {
-                intent: transaction(network.chain_id(), &call, price.ceiling),
-                network: input.network,
-                signer: Signer::Owner { index: input.from },
-                role: "send".to_owned(),
-                function: if token.is_some() { "transfer(address,uint256)".to_owned() } else { String::new() },
-                deadline: None,
-                before: None,
-            },
-            speed: input.speed,
-            replaces: None,
+        let call = CallIntent {
+            intent: transaction(network.chain_id(), &call, price.ceiling),
+            network: input.network,
+            signer: Signer::Owner { index: input.from },
+            role: "send".to_owned(),
+            function: if token.is_some() { "transfer(address,uint256)".to_owned() } else { String::new() },
+            deadline: None,
+            before: None,
         };
+        let intent = OwnIntent::new(call, input.speed);
         let sentence = format!("Send {what} to {}?", to.to_checksum(None));
         self.propose_own("send", actor, None, input.request_key, &intent, sentence, rows, warnings).await
     }
@@ -204,65 +186,6 @@ impl Host {
             return Err(HostError::invalid(format!("token: the contract at {shown} does not answer like a token")));
         }
         Ok(token)
-    }
-
-    /// Explains a call: the given ABI, standards, the user's descriptors, hints; with the units of the tokens involved.
-    pub(crate) async fn explain(
-        &self,
-        network: &Network,
-        request: &CallRequest,
-        abi: &[Function],
-    ) -> Result<decode::Decoded, HostError> {
-        let folder = self.inner.config.home.join("descriptors");
-        let (descriptors, problems) = blocking(move || Ok::<_, HostError>(Descriptors::load(&folder))).await?;
-        for problem in problems {
-            tracing::warn!(%problem, "a descriptor was left out");
-        }
-        let call = decode::Call {
-            chain_id: network.chain_id(),
-            from: request.from,
-            to: request.to,
-            value: request.value,
-            input: &request.input,
-        };
-        let first = decode::decode(&call, &decode::Known { abi, descriptors: &descriptors, tokens: &Tokens::new() });
-        let mut wanted = descriptors.tokens_of(&call);
-        wanted.extend(first.token_amount.map(|(token, _)| token));
-        if wanted.is_empty() {
-            return Ok(first);
-        }
-        let tokens = token::read_all(network, wanted).await?;
-        Ok(decode::decode(&call, &decode::Known { abi, descriptors: &descriptors, tokens: &tokens }))
-    }
-
-    /// What the user must read about a recipient.
-    pub(crate) fn recipient_warnings(&self, to: Address, token: Option<Address>) -> Result<Vec<String>, HostError> {
-        Ok(lookalike::warnings(to, &self.known_addresses(token)?))
-    }
-
-    /// Own accounts, the wallet's contracts, and the recipients of the user's own approved requests. What merely
-    /// arrived, or appears on the chain, makes nobody known.
-    fn known_addresses(&self, token: Option<Address>) -> Result<lookalike::Known, HostError> {
-        let mut known = lookalike::Known { own: self.own_accounts()?, ..lookalike::Known::default() };
-        if let Some(token) = token {
-            known.contracts.insert(token, "the contract of this very token".to_owned());
-        }
-        for solution in self.store().solutions()? {
-            if let Some(gateway) = solution.spec.gateway.as_deref().and_then(|text| text.parse().ok()) {
-                known.contracts.insert(gateway, format!("the gateway of {}", solution.spec.name));
-            }
-        }
-        let filter =
-            ApprovalFilter { state: Some(ApprovalState::Done), limit: Some(REMEMBERED), ..ApprovalFilter::default() };
-        for approval in self.store().approvals(filter)? {
-            if approval.request.kind != "send" {
-                continue;
-            }
-            if let Some(recipient) = recipient(&approval) {
-                known.recipients.insert(recipient, format!("an earlier recipient, request {}", approval.id));
-            }
-        }
-        Ok(known)
     }
 
     #[allow(clippy::too_many_arguments, reason = "each is a part of what is shown or of what is signed")]
@@ -310,7 +233,13 @@ impl Host {
                     (Some(old), _) => transactions.prepare_replacement(old, own.speed, max_total_fee).await?,
                     (None, _) => {
                         let request = CallRequest { from, to, value, input: input.clone() };
-                        let tx = transactions.prepare_within(&request, GAS_MARGIN_PERCENT, max_total_fee).await?;
+                        let terms = Terms {
+                            gas_margin_percent: GAS_MARGIN_PERCENT,
+                            least_gas: own.least_gas,
+                            max_total_fee,
+                            nonce: own.nonce,
+                        };
+                        let tx = self.prepared_in_turn(approval.id, transactions, &request, terms).await?;
                         match runtime.network.fees_at(own.speed).await {
                             Ok(fees) => at_speed(tx, &fees, max_total_fee),
                             Err(error) => {
@@ -330,6 +259,48 @@ impl Host {
         Ok(())
     }
 
+    /// Prepares a transaction; one that must have a certain nonce waits until those before it have theirs.
+    async fn prepared_in_turn(
+        &self,
+        approval: u64,
+        transactions: &Transactions,
+        request: &CallRequest,
+        terms: Terms,
+    ) -> Result<TxEip1559, HostError> {
+        let mut changes = self.inner.changes.subscribe();
+        loop {
+            changes.borrow_and_update();
+            match transactions.prepare_within(request, terms).await {
+                Err(Layer1Error::NonceNotNext { wanted, next })
+                    if wanted > next
+                        && self.sends_before(request.from, wanted)?.iter().any(|(id, _)| *id != approval) => {}
+                other => return Ok(other?),
+            }
+            changes.changed().await.map_err(|_| HostError::new(code::DISCONNECTED, "the wallet is ending"))?;
+        }
+    }
+
+    /// The requests of an account that are not sent yet and are to have a nonce below `nonce`.
+    pub(crate) fn sends_before(&self, from: Address, nonce: u64) -> Result<Vec<(u64, u64)>, HostError> {
+        let mut found = Vec::new();
+        for state in [ApprovalState::Pending, ApprovalState::Approved] {
+            let filter = ApprovalFilter { state: Some(state), ..ApprovalFilter::default() };
+            for approval in self.store().approvals(filter)? {
+                let over = state == ApprovalState::Pending && approval.request.expires_at <= now();
+                if approval.request.kind != "send" || over {
+                    continue;
+                }
+                if let Ok(own) = serde_json::from_value::<OwnIntent>(approval.request.intent.clone())
+                    && own.call.intent.from() == from
+                    && let Some(stated) = own.nonce.filter(|stated| *stated < nonce)
+                {
+                    found.push((approval.id, stated));
+                }
+            }
+        }
+        Ok(found)
+    }
+
     /// Signs a prepared transaction within what was approved, stores it and broadcasts it.
     #[allow(clippy::too_many_arguments, reason = "each is a part of what is signed or of what is noted about it")]
     pub(crate) async fn broadcast(
@@ -343,7 +314,7 @@ impl Host {
         who: String,
     ) -> Result<B256, HostError> {
         let from = approved.intent().from();
-        let signed = match self.sign_call(call, solution, tx, approved) {
+        let signed = match self.sign_call(call.signer, solution, tx, approved) {
             Ok(signed) => signed,
             Err(error) => {
                 if replaces.is_none() {
@@ -394,20 +365,6 @@ fn at_speed(mut tx: TxEip1559, fees: &Fees, ceiling: U256) -> TxEip1559 {
     tx
 }
 
-/// Who got something by an own sending; nobody for one of nothing.
-fn recipient(approval: &Approval) -> Option<Address> {
-    let own: OwnIntent = serde_json::from_value(approval.request.intent.clone()).ok()?;
-    let Intent::Transaction { chain_id, from, to, value, input, .. } = own.call.intent else { return None };
-    if input.is_empty() {
-        return (!value.is_zero()).then_some(to);
-    }
-    let call = decode::Call { chain_id, from, to, value, input: &input };
-    let known = decode::Known { abi: &[], descriptors: &Descriptors::default(), tokens: &BTreeMap::new() };
-    let decoded = decode::decode(&call, &known);
-    let moved = decoded.token_amount.is_some_and(|(_, amount)| !amount.is_zero());
-    decoded.recipients.first().copied().filter(|_| moved)
-}
-
 /// `1.5` in whole units, or a whole number of the smallest; exact in either case.
 fn read_amount(text: &str, whole: bool, decimals: Option<u8>) -> Result<U256, HostError> {
     let wrong = |why: &str| HostError::invalid(format!("amount {}: {why}", quoted(text)));
@@ -435,10 +392,6 @@ const fn speed_text(speed: FeeSpeed) -> &'static str {
         FeeSpeed::Normal => "normal: in one of the next blocks as a rule",
         FeeSpeed::Fast => "fast: in the next block as a rule",
     }
-}
-
-fn too_little(why: &str) -> HostError {
-    HostError::new(code::TRANSACTION_REJECTED, why)
 }
 
 #[cfg(test)]

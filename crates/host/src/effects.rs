@@ -8,7 +8,7 @@ use crate::text::{ether, quoted, row};
 use crate::token::{self, Tokens};
 use crate::{Host, HostError, decode};
 use alloy::primitives::{Address, I256};
-use entresol_layer1::{Allowance, CallRequest, Effects, Network, TokenChangeKind};
+use entresol_layer1::{Allowance, CallRequest, Effects, Network, TokenChangeKind, UNTRIED};
 use std::collections::BTreeMap;
 
 /// Most rows of changes; a call that changes more cannot be read by anybody.
@@ -125,12 +125,16 @@ fn checked(effects: &Effects) -> String {
     let gas = effects.gas_used;
     match effects.method {
         "eth_call" => format!("the call succeeds on the newest block ({gas} gas)"),
+        UNTRIED => "not at all: it comes behind other calls, and your node cannot try several".to_owned(),
         method => format!("simulated on the newest block by {method} ({gas} gas)"),
     }
 }
 
 fn incomplete(method: &str) -> &'static str {
     match method {
+        UNTRIED => {
+            "Your node cannot simulate several calls: nobody has tried whether this one succeeds, or what it changes."
+        }
         "eth_call" => {
             "Your node cannot simulate: only success was checked. Changes of tokens and allowances are not shown."
         }
@@ -163,13 +167,25 @@ impl Host {
         call: &CallRequest,
         signer: Option<&str>,
     ) -> Result<Told, HostError> {
-        let effects = network.simulate(call).await?;
+        Ok(self.simulated_after(network, &[], call, signer).await?.1)
+    }
+
+    /// As [`simulated`](Self::simulated), behind other calls.
+    pub(crate) async fn simulated_after(
+        &self,
+        network: &Network,
+        before: &[CallRequest],
+        call: &CallRequest,
+        signer: Option<&str>,
+    ) -> Result<(Effects, Told), HostError> {
+        let effects = network.simulate_after(before, call).await?;
         let mut own = self.own_accounts()?;
         if let Some(name) = signer {
             own.entry(call.from).or_insert_with(|| name.to_owned());
         }
         let tokens = token::read_all(network, tokens_of(&effects)).await?;
-        Ok(tell(&effects, &own, &tokens))
+        let told = tell(&effects, &own, &tokens);
+        Ok((effects, told))
     }
 }
 

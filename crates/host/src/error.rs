@@ -24,6 +24,18 @@ pub mod code {
     pub const OUTCOME_UNKNOWN: i32 = -32002;
     /// EIP-1474 "transaction rejected": the layer-1 call would fail or did fail.
     pub const TRANSACTION_REJECTED: i32 = -32003;
+    /// EIP-5792: a capability that is not optional is not supported.
+    pub const UNSUPPORTED_CAPABILITY: i32 = 5700;
+    /// EIP-5792: the bundle is for another chain.
+    pub const UNSUPPORTED_CHAIN: i32 = 5710;
+    /// EIP-5792: there is a bundle with this id already.
+    pub const DUPLICATE_BUNDLE: i32 = 5720;
+    /// EIP-5792: there is no bundle with this id.
+    pub const UNKNOWN_BUNDLE: i32 = 5730;
+    /// EIP-5792: more calls than the wallet takes.
+    pub const BUNDLE_TOO_LARGE: i32 = 5740;
+    /// EIP-5792: all calls or none cannot be had.
+    pub const NOT_ATOMIC: i32 = 5760;
     /// EIP-1474: a limit is exceeded.
     pub const LIMIT: i32 = -32005;
     /// The plugin was stopped by one of its limits or failed.

@@ -73,8 +73,10 @@ impl Host {
 
 fn of_transaction(transaction: &Transaction, solution: Option<String>) -> LedgerRow {
     let (to, value, input) = signed(&transaction.raw).unwrap_or_default();
-    let (counterparty, amount, asset) = match token_transfer(&input) {
-        Some((recipient, amount)) if value.is_zero() => (recipient, amount, to.to_checksum(None)),
+    let (counterparty, amount, asset) = match (token_transfer(&input), to) {
+        (Some((recipient, amount)), Some(token)) if value.is_zero() => {
+            (Some(recipient), amount, token.to_checksum(None))
+        }
         _ => (to, value, "ETH".to_owned()),
     };
     let fee = transaction.gas_used.zip(transaction.effective_gas_price.as_deref()).and_then(|(gas, price)| {
@@ -89,7 +91,7 @@ fn of_transaction(transaction: &Transaction, solution: Option<String>) -> Ledger
         amount: if failed { "0".to_owned() } else { amount.to_string() },
         asset,
         from: transaction.from.parse::<Address>().ok().map(|address| address.to_checksum(None)),
-        counterparty: Some(counterparty.to_checksum(None)),
+        counterparty: counterparty.map(|address| address.to_checksum(None)),
         fee,
         transaction: Some(transaction.hash.clone()),
         state: transaction.state.as_str().to_owned(),
@@ -97,15 +99,15 @@ fn of_transaction(transaction: &Transaction, solution: Option<String>) -> Ledger
     }
 }
 
-/// Recipient, value and calldata of signed bytes.
-fn signed(raw: &str) -> Option<(Address, U256, Vec<u8>)> {
+/// Recipient (none of a creation), value and calldata of signed bytes.
+fn signed(raw: &str) -> Option<(Option<Address>, U256, Vec<u8>)> {
     let bytes = hex::decode(raw).ok()?;
     let envelope = TxEnvelope::decode_2718(&mut bytes.as_slice()).ok()?;
-    Some((envelope.to().unwrap_or_default(), envelope.value(), envelope.input().to_vec()))
+    Some((envelope.to(), envelope.value(), envelope.input().to_vec()))
 }
 
 /// Recipient and amount of a token's `transfer`.
-fn token_transfer(input: &[u8]) -> Option<(Address, U256)> {
+pub(crate) fn token_transfer(input: &[u8]) -> Option<(Address, U256)> {
     let arguments = input.strip_prefix(&TRANSFER).filter(|arguments| arguments.len() == 64)?;
     let (recipient, amount) = arguments.split_at(32);
     Some((Address::from_slice(recipient.get(12..)?), U256::from_be_slice(amount)))

@@ -46,19 +46,30 @@ pub fn warnings(recipient: Address, known: &Known) -> Vec<String> {
     if recipient.as_slice()[..18].iter().all(|b| *b == 0) {
         warnings.push(format!("{shown} is almost the zero address: nobody is likely to hold its key."));
     }
-    for (other, name) in known.own.iter().chain(&known.recipients).chain(&known.contracts) {
-        if resembles(recipient, *other) {
-            warnings.push(format!(
-                "LOOK-ALIKE: {shown} is not {} ({name}), it only resembles it. Addresses like this are made to deceive: \
-                 compare every digit.",
-                other.to_checksum(None)
-            ));
-        }
-    }
+    warnings.extend(look_alikes(recipient, known));
     if warnings.is_empty() {
         warnings.push(format!("You have not sent anything to {shown} before."));
     }
     warnings
+}
+
+/// Warnings for an address that is none of the known ones and resembles some.
+#[must_use]
+pub fn look_alikes(address: Address, known: &Known) -> Vec<String> {
+    let all = || known.own.iter().chain(&known.recipients).chain(&known.contracts);
+    if all().any(|(other, _)| *other == address) {
+        return Vec::new();
+    }
+    let resembled = all().filter(|(other, _)| resembles(address, **other));
+    let warning = |(other, name): (&Address, &String)| {
+        format!(
+            "LOOK-ALIKE: {} is not {} ({name}), it only resembles it. Addresses like this are made to deceive: compare \
+             every digit.",
+            address.to_checksum(None),
+            other.to_checksum(None)
+        )
+    };
+    resembled.map(warning).collect()
 }
 
 /// True for two different addresses that people take for one another.

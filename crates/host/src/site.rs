@@ -6,20 +6,27 @@
 //! accounts and the wallet's first network, and may ask.
 
 mod accounts;
+mod asking;
+mod bundle;
 mod chains;
 mod events;
 mod permissions;
 mod propose;
 mod rates;
 mod reads;
+mod send;
+mod sign;
 
 pub(crate) use accounts::{ConnectPlan, eth_accounts, eth_request_accounts};
+pub(crate) use bundle::{Bundle, calls_status, capabilities, send_calls, show_calls};
 pub(crate) use chains::{NetworkPlan, add_chain, eth_chain_id, net_version, switch_chain, web3_client_version};
 pub use events::{CallerEvent, CallerEvents};
 pub(crate) use permissions::{get_permissions, request_permissions, revoke_permissions};
 pub(crate) use propose::{ProposePlan, add_solution};
 pub(crate) use rates::{Bucket, CallerRates};
 pub(crate) use reads::read;
+pub(crate) use send::send_transaction;
+pub(crate) use sign::{personal_sign, refused, sign_typed_data};
 
 use crate::callers::Caller;
 use crate::error::HostError;

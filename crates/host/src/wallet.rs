@@ -19,7 +19,7 @@ mod transfers;
 pub(crate) use contracts::Contracts;
 pub(crate) use database::mark_restored;
 pub(crate) use deadline::Deadlines;
-pub(crate) use execute::{CallIntent, Signer};
+pub(crate) use execute::{CallIntent, End, Signer, Step};
 pub(crate) use keys::export_warnings;
 pub(crate) use rates::Rates;
 

@@ -75,6 +75,16 @@ pub enum Layer1Error {
         /// The approved ceiling, in wei.
         ceiling: U256,
     },
+    /// A transaction was to have a nonce that is not the account's next.
+    #[error(
+        "nonce {wanted} was asked for, and the next of this account is {next}; leave it out, or ask again with {next}"
+    )]
+    NonceNotNext {
+        /// What was asked for.
+        wanted: u64,
+        /// What comes next.
+        next: u64,
+    },
     /// A setting cannot be used.
     #[error("{0}")]
     Config(String),

@@ -35,8 +35,8 @@ pub use error::Layer1Error;
 pub use fees::{FeeSpeed, Fees};
 pub use logs::{Log, LogBatch, LogEvent, LogFollower, Position};
 pub use network::{CallRequest, Head, Health, Network, NetworkConfig, READ_METHODS, probe_chain_id};
-pub use simulate::{Allowance, AllowanceChange, Effects, EtherChange, TokenChange, TokenChangeKind};
+pub use simulate::{Allowance, AllowanceChange, Effects, EtherChange, TokenChange, TokenChangeKind, UNTRIED};
 pub use transactions::{
-    Inclusion, OpenTransaction, StoredTransaction, Stuck, StuckReason, TransactionLog, TransactionLogError,
+    Inclusion, OpenTransaction, StoredTransaction, Stuck, StuckReason, Terms, TransactionLog, TransactionLogError,
     TransactionStatus, Transactions,
 };

@@ -44,15 +44,21 @@ impl NonceLedger {
         if settlements != self.settlements {
             return None;
         }
-        let taken = self.taken.entry(account).or_default();
-        let free = |nonce: &u64| match taken.get(nonce) {
+        let nonce = self.next(account, pending, now)?;
+        self.taken.entry(account).or_default().insert(nonce, Hold::Promised(now));
+        Some(nonce)
+    }
+
+    /// The lowest free nonce of `account` from `pending` on, promised to nobody.
+    #[must_use]
+    pub fn next(&self, account: Address, pending: u64, now: Instant) -> Option<u64> {
+        let taken = self.taken.get(&account);
+        let free = |nonce: &u64| match taken.and_then(|taken| taken.get(nonce)) {
             None => true,
             Some(Hold::Promised(at)) => now.saturating_duration_since(*at) > PROMISE,
             Some(Hold::Stored) => false,
         };
-        let nonce = (pending..=u64::MAX).find(free)?;
-        taken.insert(nonce, Hold::Promised(now));
-        Some(nonce)
+        (pending..=u64::MAX).find(free)
     }
 
     /// Notes a nonce that a stored transaction holds.

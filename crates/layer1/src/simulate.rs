@@ -34,7 +34,7 @@ pub struct Effects {
     pub tokens: Vec<TokenChange>,
     /// Allowances that are different afterwards.
     pub allowances: Vec<AllowanceChange>,
-    /// The JSON-RPC method that gave this: `eth_simulateV1`, `debug_traceCall` or `eth_call`.
+    /// The JSON-RPC method that gave this: `eth_simulateV1`, `debug_traceCall` or `eth_call`; [`UNTRIED`] where none did.
     pub method: &'static str,
     /// True when token balances and allowances were read before and after in the same simulation. False: there may be
     /// changes that are not listed, and tokens are shown as their events claim.
@@ -111,6 +111,9 @@ pub enum Allowance {
     All(bool),
 }
 
+/// Stands for the method where a call behind others could not be tried at all.
+pub const UNTRIED: &str = "untried";
+
 impl Network {
     /// What `call` would change now.
     ///
@@ -124,11 +127,23 @@ impl Network {
     /// # Errors
     /// Those of [`Network::request`] where no endpoint answers.
     pub async fn simulate(&self, call: &CallRequest) -> Result<Effects, Layer1Error> {
-        match self.simulate_blocks(call).await {
+        self.simulate_after(&[], call).await
+    }
+
+    /// As [`Network::simulate`], with the calls of `before` carried out first. Only `eth_simulateV1` can do that: where the
+    /// endpoint has it not, the effects of a call with others before it say `"untried"` and nothing else.
+    ///
+    /// # Errors
+    /// As [`Network::simulate`].
+    pub async fn simulate_after(&self, before: &[CallRequest], call: &CallRequest) -> Result<Effects, Layer1Error> {
+        match self.simulate_blocks(before, call).await {
             Err(error) if is_no_answer(&error) => return Err(error),
             Err(error) if lacks_funds(&error) => return Ok(refused("eth_simulateV1", &error)),
             Err(error) => tracing::debug!(%error, "eth_simulateV1 gives nothing; trying debug_traceCall"),
             Ok(effects) => return Ok(effects),
+        }
+        if !before.is_empty() {
+            return Ok(nothing(UNTRIED));
         }
         match self.trace(call).await {
             Err(error) if is_no_answer(&error) => return Err(error),
@@ -139,10 +154,16 @@ impl Network {
         self.only_call(call).await
     }
 
-    async fn simulate_blocks(&self, call: &CallRequest) -> Result<Effects, Layer1Error> {
+    async fn simulate_blocks(&self, before: &[CallRequest], call: &CallRequest) -> Result<Effects, Layer1Error> {
         let method = "eth_simulateV1";
-        let first = self.run_calls(std::slice::from_ref(&call.to_json())).await?;
-        let [outcome] = first.as_slice() else { return Err(odd(method, "it has not one result for one call")) };
+        let mut calls: Vec<Value> = before.iter().map(CallRequest::to_json).collect();
+        let earlier = calls.len();
+        calls.push(call.to_json());
+        let first = self.run_calls(&calls).await?;
+        let outcome = match first.last() {
+            Some(outcome) if first.len() == calls.len() => outcome,
+            _ => return Err(odd(method, "it has not one result for each call")),
+        };
         if !outcome.success() {
             return Ok(Effects { complete: true, ..outcome.effects(method) });
         }
@@ -150,7 +171,8 @@ impl Network {
         let all_known = touched.is_some();
         let plan = Plan::new(call, &outcome.logs, &touched.unwrap_or_default());
         let reads: Vec<Value> = plan.reads.iter().copied().map(Read::to_json).collect();
-        let mut calls = reads.clone();
+        calls.truncate(earlier);
+        calls.extend(reads.iter().cloned());
         calls.push(call.to_json());
         calls.extend(reads);
         let second = match self.run_calls(&calls).await {
@@ -161,9 +183,9 @@ impl Network {
         };
         let count = plan.reads.len();
         let answer = |at: usize| second.get(at).and_then(Outcome::word);
-        let before: Vec<_> = (0..count).map(answer).collect();
-        let after: Vec<_> = (0..count).map(|read| answer(count + 1 + read)).collect();
-        let main = second.get(count).ok_or_else(|| odd(method, "a result is missing"))?;
+        let before: Vec<_> = (0..count).map(|read| answer(earlier + read)).collect();
+        let after: Vec<_> = (0..count).map(|read| answer(earlier + count + 1 + read)).collect();
+        let main = second.get(earlier + count).ok_or_else(|| odd(method, "a result is missing"))?;
         if !main.success() {
             return Ok(Effects { complete: true, ..main.effects(method) });
         }

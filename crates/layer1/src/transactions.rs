@@ -187,6 +187,25 @@ struct Shared {
     wake: Notify,
 }
 
+/// What a transaction keeps to while it is prepared. The default: no margin, no bounds, the account's next nonce.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// Gas added to the estimate, in percent.
+    pub gas_margin_percent: u64,
+    /// Least gas limit, whatever the estimate says.
+    pub least_gas: u64,
+    /// Gas × maximal fee is at most this many wei: the ceiling that was approved.
+    pub max_total_fee: U256,
+    /// The nonce that it must have; then it is prepared only once this is the next.
+    pub nonce: Option<u64>,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self { gas_margin_percent: 0, least_gas: 0, max_total_fee: U256::MAX, nonce: None }
+    }
+}
+
 /// So many settled transactions are looked up after a start.
 const SETTLED_AT_START: usize = 100;
 
@@ -226,27 +245,20 @@ impl Transactions {
     /// # Errors
     /// [`Layer1Error::Reverted`] when the call would fail, and those of [`Network::request`].
     pub async fn prepare(&self, call: &CallRequest, gas_margin_percent: u64) -> Result<TxEip1559, Layer1Error> {
-        self.prepare_within(call, gas_margin_percent, 0, U256::MAX).await
+        self.prepare_within(call, Terms { gas_margin_percent, ..Terms::default() }).await
     }
 
-    /// As [`Transactions::prepare`], with at least `least_gas` as its limit and gas × maximal fee at most `ceiling` wei: the
-    /// ceiling that was approved.
+    /// As [`Transactions::prepare`], within `terms`.
     ///
     /// # Errors
-    /// [`Layer1Error::FeeAboveCeiling`] when even the base fee of now is above it, and those of
-    /// [`Transactions::prepare`].
-    pub async fn prepare_within(
-        &self,
-        call: &CallRequest,
-        gas_margin_percent: u64,
-        least_gas: u64,
-        ceiling: U256,
-    ) -> Result<TxEip1559, Layer1Error> {
+    /// [`Layer1Error::FeeAboveCeiling`] when even the base fee of now is above the ceiling, [`Layer1Error::NonceNotNext`],
+    /// and those of [`Transactions::prepare`].
+    pub async fn prepare_within(&self, call: &CallRequest, terms: Terms) -> Result<TxEip1559, Layer1Error> {
         let network = &self.shared.network;
         let gas = network.estimate_gas(call).await?;
-        let gas_limit = gas.saturating_add(gas.saturating_mul(gas_margin_percent) / 100).max(least_gas);
-        let fees = network.fees().await?.within(gas_limit, ceiling)?;
-        let nonce = self.shared.reserve_nonce(call.from).await?;
+        let gas_limit = gas.saturating_add(gas.saturating_mul(terms.gas_margin_percent) / 100).max(terms.least_gas);
+        let fees = network.fees().await?.within(gas_limit, terms.max_total_fee)?;
+        let nonce = self.shared.reserve_nonce(call.from, terms.nonce).await?;
         Ok(TxEip1559 {
             chain_id: network.chain_id(),
             nonce,
@@ -258,6 +270,16 @@ impl Transactions {
             access_list: alloy::eips::eip2930::AccessList::default(),
             input: call.input.clone(),
         })
+    }
+
+    /// The nonce that the next transaction of `account` would have, promised to nobody.
+    ///
+    /// # Errors
+    /// Those of [`Network::request`].
+    pub async fn next_nonce(&self, account: Address) -> Result<u64, Layer1Error> {
+        let pending = self.shared.pending_count(account).await?;
+        let next = locked(&self.shared.book).next(account, pending, Instant::now());
+        next.ok_or_else(no_nonce_left)
     }
 
     /// Gives back the nonce of a prepared transaction that will not be signed.
@@ -527,22 +549,37 @@ impl Shared {
         locked(&self.book).status(hash)
     }
 
-    async fn reserve_nonce(&self, account: Address) -> Result<u64, Layer1Error> {
+    /// The chain's count of an account's transactions, with pending ones.
+    async fn pending_count(&self, account: Address) -> Result<u64, Layer1Error> {
+        let pending: U64 = self.network.get("eth_getTransactionCount", json!([account, "pending"])).await?;
+        Ok(pending.to())
+    }
+
+    /// Promises the next nonce, which must be the `wanted` one where one is.
+    async fn reserve_nonce(&self, account: Address, wanted: Option<u64>) -> Result<u64, Layer1Error> {
         loop {
             let settlements = locked(&self.book).settlements();
-            let pending: U64 = self.network.get("eth_getTransactionCount", json!([account, "pending"])).await?;
+            let pending = self.pending_count(account).await?;
             let mut book = locked(&self.book);
-            if let Some(nonce) = book.reserve(account, pending.to(), settlements, Instant::now()) {
+            if settlements == book.settlements()
+                && let Some(wanted) = wanted
+                && let Some(next) = book.next(account, pending, Instant::now())
+                && next != wanted
+            {
+                return Err(Layer1Error::NonceNotNext { wanted, next });
+            }
+            if let Some(nonce) = book.reserve(account, pending, settlements, Instant::now()) {
                 return Ok(nonce);
             }
             if settlements == book.settlements() {
-                return Err(Layer1Error::BadAnswer {
-                    method: "eth_getTransactionCount".to_owned(),
-                    reason: "no nonce is left".to_owned(),
-                });
+                return Err(no_nonce_left());
             }
         }
     }
+}
+
+fn no_nonce_left() -> Layer1Error {
+    Layer1Error::BadAnswer { method: "eth_getTransactionCount".to_owned(), reason: "no nonce is left".to_owned() }
 }
 
 /// What the open transactions wait for; the more urgent is the greater.

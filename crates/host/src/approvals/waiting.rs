@@ -79,7 +79,8 @@ impl Host {
             let who = request.requester["who"].as_str().unwrap_or_default();
             let gone = who.starts_with("site:") || who.starts_with("app:");
             let unnamed_call = request.kind == "call" && request.intent["call_id"] == json!(null);
-            request.request_key.is_none() && (gone || unnamed_call)
+            let unnamed_bundle = request.kind == "bundle" && request.intent["named"] == json!(false);
+            request.request_key.is_none() && (gone || unnamed_call) || unnamed_bundle
         })
     }
 }

@@ -133,6 +133,9 @@ const fn read(name: &'static str) -> CallerMethod {
     CallerMethod { name, sample: || json!([]), bucket: Bucket::Layer1, handler: |asked| Box::pin(site::read(asked)) }
 }
 
+/// An account for the samples; nobody's.
+const ANYBODY: &str = "0x0000000000000000000000000000000000000001";
+
 /// Every method of a caller.
 pub static CALLER_METHODS: &[CallerMethod] = &[
     // Accounts, networks and permissions (`site`).
@@ -163,6 +166,28 @@ pub static CALLER_METHODS: &[CallerMethod] = &[
         || json!([{ "eth_accounts": {}, "layer2": { "solution": "sample" } }]),
         |asked| Box::pin(site::revoke_permissions(asked)),
     ),
+    // Signatures and transactions, asked for in the name of an own account (`site`).
+    row("personal_sign", || json!(["0x68656c6c6f", ANYBODY]), |asked| Box::pin(site::personal_sign(asked))),
+    row("eth_signTypedData_v4", || json!([ANYBODY, "{}"]), |asked| Box::pin(site::sign_typed_data(asked))),
+    row(
+        "eth_sendTransaction",
+        || json!([{ "from": ANYBODY, "to": ANYBODY, "value": "0x1" }]),
+        |asked| Box::pin(site::send_transaction(asked)),
+    ),
+    row("eth_sign", || json!([ANYBODY, "0x00"]), |asked| Box::pin(site::refused(asked))),
+    row("eth_signTransaction", || json!([{ "from": ANYBODY }]), |asked| Box::pin(site::refused(asked))),
+    row("eth_signTypedData", || json!([[], ANYBODY]), |asked| Box::pin(site::refused(asked))),
+    row("eth_signTypedData_v1", || json!([[], ANYBODY]), |asked| Box::pin(site::refused(asked))),
+    row("eth_signTypedData_v3", || json!([ANYBODY, "{}"]), |asked| Box::pin(site::refused(asked))),
+    // Bundles of calls (EIP-5792).
+    row(
+        "wallet_sendCalls",
+        || json!([{ "version": "2.0.0", "from": ANYBODY, "chainId": "0x1", "atomicRequired": false, "calls": [] }]),
+        |asked| Box::pin(site::send_calls(asked)),
+    ),
+    row("wallet_getCallsStatus", || json!(["0x01"]), |asked| Box::pin(site::calls_status(asked))),
+    row("wallet_showCallsStatus", || json!(["0x01"]), |asked| Box::pin(site::show_calls(asked))),
+    row("wallet_getCapabilities", || json!([ANYBODY]), |asked| Box::pin(site::capabilities(asked))),
     // Layer 2.
     row(
         "layer2_addSolution",

@@ -102,7 +102,7 @@ impl Host {
                 let mut rows = waiting.rows();
                 rows.push(row("Approved before", format!("a fee of at most {}", ether(max_total_fee))));
                 rows.push(row("Fee", format!("at most {}", ether(ceiling))));
-                let intent = OwnIntent { call, speed: input.speed, replaces: Some(waiting.hash) };
+                let intent = OwnIntent { replaces: Some(waiting.hash), ..OwnIntent::new(call, input.speed) };
                 let sentence = "Send this waiting transaction again with a higher fee than you approved?".to_owned();
                 let (solution, key) = (waiting.row.solution, input.request_key);
                 let view =
@@ -128,18 +128,15 @@ impl Host {
         let mut rows = waiting.rows();
         rows.push(row("Instead", "nothing is sent to your own account, at the same nonce"));
         rows.push(row("Fee", format!("at most {}", ether(ceiling))));
-        let intent = OwnIntent {
-            call: CallIntent {
-                intent: transaction(tx.chain_id, &request, ceiling),
-                role: CANCEL.to_owned(),
-                function: String::new(),
-                deadline: None,
-                before: None,
-                ..waiting.call.clone()
-            },
-            speed: input.speed,
-            replaces: Some(waiting.hash),
+        let call = CallIntent {
+            intent: transaction(tx.chain_id, &request, ceiling),
+            role: CANCEL.to_owned(),
+            function: String::new(),
+            deadline: None,
+            before: None,
+            ..waiting.call.clone()
         };
+        let intent = OwnIntent { replaces: Some(waiting.hash), ..OwnIntent::new(call, input.speed) };
         let warnings = vec![
             "If the transaction is mined before the cancellation, it stays done: only one of the two can be."
                 .to_owned(),
@@ -223,7 +220,10 @@ impl Waiting {
         ];
         if let Intent::Transaction { from, to, value, .. } = &self.call.intent {
             rows.push(row("From", from.to_checksum(None)));
-            rows.push(row("To", to.to_checksum(None)));
+            rows.push(match to.to() {
+                Some(to) => row("To", to.to_checksum(None)),
+                None => row("Creates", "a contract"),
+            });
             rows.push(row("Sends", ether(*value)));
         }
         if !self.call.function.is_empty() {

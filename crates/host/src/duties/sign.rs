@@ -6,7 +6,7 @@ use crate::messages::{ApprovalView, Row, SignInput};
 use crate::text::{clean, row};
 use crate::typed_data::{Typed, parse_text};
 use crate::{Actor, Host, Operation, siwe};
-use alloy::primitives::{Bytes, eip191_hash_message};
+use alloy::primitives::{Address, Bytes, eip191_hash_message};
 use entresol_vault::Intent;
 use serde_json::Value as Json;
 
@@ -24,53 +24,65 @@ impl Host {
         if let Some(known) = self.known_request(input.request_key.as_deref())? {
             return Ok(known);
         }
-        let owner = self.owner(input.from)?;
-        let mut rows = vec![row("Signed by", format!("{} (account {})", owner.address.to_checksum(None), input.from))];
-        let (intent, shown, warnings) = match (&input.text, &input.hex, &input.typed_data) {
-            (Some(text), None, None) => {
-                let (rows, warnings) = message_rows(text.as_bytes())?;
-                (
-                    Intent::Message { from: owner.address, message: Bytes::from(text.clone().into_bytes()) },
-                    rows,
-                    warnings,
-                )
-            }
+        let from = self.owner(input.from)?.address;
+        let signable = match (&input.text, &input.hex, &input.typed_data) {
+            (Some(text), None, None) => Signable::message(from, text.as_bytes())?,
             (None, Some(hex), None) => {
                 let bytes = hex.strip_prefix("0x").and_then(|digits| hex::decode(digits).ok());
                 let bytes =
                     bytes.ok_or_else(|| HostError::invalid("sign: hex must be 0x and an even number of digits"))?;
-                let (rows, warnings) = message_rows(&bytes)?;
-                (Intent::Message { from: owner.address, message: Bytes::from(bytes) }, rows, warnings)
+                Signable::message(from, &bytes)?
             }
             (None, None, Some(typed_data)) => {
-                let typed_data = match typed_data {
-                    Json::String(text) => parse_text(text)?,
-                    object => object.clone(),
+                let chain_id = match &input.network {
+                    Some(name) => Some(self.runtime(name)?.network.chain_id()),
+                    None => None,
                 };
-                let typed = Typed::read(&typed_data)?;
-                if let Some(name) = &input.network {
-                    typed.check_chain(self.runtime(name)?.network.chain_id())?;
-                }
-                let (rows, warnings) = (typed.rows(), typed.warnings());
-                (Intent::TypedData { from: owner.address, typed_data }, rows, warnings)
+                Signable::typed(from, typed_data, chain_id)?
             }
             _ => return Err(HostError::invalid("sign: state exactly one of text, hex and typedData")),
         };
-        rows.extend(shown);
-        let stored = SignIntent { intent: intent.clone(), owner: input.from };
-        self.submit(Proposal {
-            request_key: input.request_key,
-            rows,
-            warnings,
-            ..Proposal::new(
-                "sign",
-                Requester::of(actor),
-                intent.digest().to_string(),
-                &stored,
-                format!("Sign this with account {}?", input.from),
-            )?
-        })
-        .await
+        let sentence = format!("Sign this with account {}?", input.from);
+        let proposal = signable.proposal(Requester::of(actor), input.from, sentence)?;
+        self.submit(Proposal { request_key: input.request_key, ..proposal }).await
+    }
+}
+
+/// What an own account may sign besides transactions, with everything that is shown of it.
+pub(crate) struct Signable {
+    intent: Intent,
+    pub(crate) rows: Vec<Row>,
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Signable {
+    /// A message (EIP-191).
+    pub(crate) fn message(from: Address, bytes: &[u8]) -> Result<Self, HostError> {
+        let (rows, warnings) = message_rows(bytes)?;
+        Ok(Self { intent: Intent::Message { from, message: Bytes::copy_from_slice(bytes) }, rows, warnings })
+    }
+
+    /// Typed data (EIP-712), as an object or its text; where a chain is given, their domain must not name another.
+    pub(crate) fn typed(from: Address, typed_data: &Json, chain_id: Option<u64>) -> Result<Self, HostError> {
+        let typed_data = match typed_data {
+            Json::String(text) => parse_text(text)?,
+            object => object.clone(),
+        };
+        let typed = Typed::read(&typed_data)?;
+        if let Some(chain_id) = chain_id {
+            typed.check_chain(chain_id)?;
+        }
+        Ok(Self { rows: typed.rows(), warnings: typed.warnings(), intent: Intent::TypedData { from, typed_data } })
+    }
+
+    /// The question for the user whether account `owner` signs this.
+    pub(crate) fn proposal(self, who: Requester, owner: u32, sentence: String) -> Result<Proposal, HostError> {
+        let from = self.intent.from().to_checksum(None);
+        let mut rows = vec![row("Signed by", format!("{from} (account {owner})"))];
+        rows.extend(self.rows);
+        let digest = self.intent.digest().to_string();
+        let stored = SignIntent { intent: self.intent, owner };
+        Ok(Proposal { rows, warnings: self.warnings, ..Proposal::new("sign", who, digest, &stored, sentence)? })
     }
 }
 

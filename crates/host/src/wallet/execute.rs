@@ -6,8 +6,8 @@ use crate::error::{HostError, code};
 use crate::networks::Runtime;
 use crate::{Host, now};
 use alloy::primitives::{Address, B256, U256};
-use entresol_layer1::{CallRequest, StoredTransaction, TransactionStatus, TxEip1559};
-use entresol_store::{Approval, JournalIntent, NewTransfer, TransferKind};
+use entresol_layer1::{CallRequest, StoredTransaction, Terms, TransactionStatus, TxEip1559};
+use entresol_store::{Approval, JournalIntent, NewTransfer, Transaction, TransferKind};
 use entresol_vault::{Approved, Intent, SignedTransaction};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -82,6 +82,29 @@ impl CallIntent {
     }
 }
 
+/// One transaction of an approval.
+pub(crate) struct Step<'a> {
+    pub(crate) approved: Approved,
+    pub(crate) signer: Signer,
+    /// Canonical signature of the function, for the journal; empty for a transfer of ETH.
+    pub(crate) function: &'a str,
+    /// What it is for, in a word.
+    pub(crate) purpose: &'a str,
+    /// Where an approval has several: the setting that keeps this one's hash. The one transaction that an approval is
+    /// for needs none.
+    pub(crate) noted: Option<String>,
+}
+
+/// How one of several transactions ended.
+pub(crate) enum End {
+    /// In a block, successful.
+    Success,
+    /// In a block, reverted.
+    Reverted,
+    /// It never will be in one, and why.
+    Never(String),
+}
+
 impl Host {
     /// Signs, stores, broadcasts and follows an approved layer-1 call. After a crash the stored transaction is found
     /// by its approval and followed, never made again.
@@ -103,7 +126,14 @@ impl Host {
                 if call.before.is_some() {
                     self.allow_first(approval, &call, &runtime).await?;
                 }
-                self.send(approval, &call, &runtime, false).await.map_err(|error| allowed_already(&call, error))?
+                let step = Step {
+                    approved: call.approved(approval, false)?,
+                    signer: call.signer,
+                    function: &call.function,
+                    purpose: &call.role,
+                    noted: None,
+                };
+                self.send(approval, &runtime, &step).await.map_err(|error| allowed_already(&call, error))?
             }
         };
         // Idempotent by the approval: a crash between these writes is made good by the next run.
@@ -142,37 +172,32 @@ impl Host {
         Ok(())
     }
 
-    /// Prepares, signs, stores and broadcasts the call, or (`first`) the allowance before it.
-    async fn send(
-        &self,
-        approval: &Approval,
-        call: &CallIntent,
-        runtime: &Runtime,
-        first: bool,
-    ) -> Result<B256, HostError> {
-        let approved = call.approved(approval, first)?;
-        let Intent::Transaction { chain_id, from, to, value, ref input, max_total_fee } = *approved.intent() else {
+    /// Prepares, signs, stores and broadcasts one transaction of an approval.
+    async fn send(&self, approval: &Approval, runtime: &Runtime, step: &Step<'_>) -> Result<B256, HostError> {
+        let Intent::Transaction { chain_id, from, to, value, ref input, max_total_fee } = *step.approved.intent()
+        else {
             return Err(HostError::internal("a layer-1 call without a transaction"));
         };
         let request = CallRequest { from, to, value, input: input.clone() };
         let transactions = &runtime.transactions;
-        let tx = transactions.prepare_within(&request, GAS_MARGIN_PERCENT, max_total_fee).await?;
-        let signed = match self.sign_call(call, approval.request.solution, &tx, &approved) {
+        let terms = Terms { gas_margin_percent: GAS_MARGIN_PERCENT, max_total_fee, ..Terms::default() };
+        let tx = transactions.prepare_within(&request, terms).await?;
+        let signed = match self.sign_call(step.signer, approval.request.solution, &tx, &step.approved) {
             Ok(signed) => signed,
             Err(error) => {
                 transactions.release(from, tx.nonce);
                 return Err(error);
             }
         };
-        if first {
+        if let Some(key) = &step.noted {
             // Before it is stored: a hash that the store does not know was never sent.
-            self.store().put_meta(&allowance_key(approval.id), &json!(signed.hash))?;
+            self.store().put_meta(key, &json!(signed.hash))?;
         }
         let intent = JournalIntent {
             solution: approval.request.solution,
             actor: approval.request.requester["who"].as_str().unwrap_or_default().to_owned(),
             action: "transaction".into(),
-            resource: if first { "approve(address,uint256)".to_owned() } else { call.function.clone() },
+            resource: step.function.to_owned(),
             detail: json!({ "approval": approval.id, "hash": signed.hash, "value": value.to_string() }),
         };
         let hash = signed.hash;
@@ -182,25 +207,81 @@ impl Host {
             from,
             nonce: tx.nonce,
             raw: signed.raw,
-            // One transaction per approval is found by it: the one that the approval is for.
-            approval_id: if first { None } else { i64::try_from(approval.id).ok() },
+            // One transaction per approval is found by it; those that are noted are found by their notes.
+            approval_id: if step.noted.is_some() { None } else { i64::try_from(approval.id).ok() },
             solution: approval.request.solution,
-            purpose: if first { "allow".to_owned() } else { call.role.clone() },
+            purpose: step.purpose.to_owned(),
             status: TransactionStatus::Stored,
         };
         self.journaled(intent, async { Ok(transactions.submit(stored).await?) }).await?;
         Ok(hash)
     }
 
+    /// The hash that was noted under `key`, if its transaction was ever stored: what is noted and not stored was never
+    /// sent.
+    pub(crate) fn noted_transaction(&self, key: &str) -> Result<Option<Transaction>, HostError> {
+        let noted = self.store().meta(key)?;
+        match noted.as_ref().and_then(|hash| hash.as_str()) {
+            Some(hash) => Ok(self.store().transaction(hash)?),
+            None => Ok(None),
+        }
+    }
+
+    /// Sends one of several transactions of an approval, once whatever happens in between, and waits until it is in a
+    /// block: only then can the next be estimated. Gives how it ended, in words where it never will be in one.
+    pub(crate) async fn send_in_order(
+        &self,
+        approval: &Approval,
+        runtime: &Runtime,
+        step: &Step<'_>,
+    ) -> Result<End, HostError> {
+        let noted = step.noted.as_deref().map(|key| self.noted_transaction(key)).transpose()?.flatten();
+        let hash = match noted {
+            Some(row) => row.hash.parse().map_err(|_| HostError::internal("a stored hash"))?,
+            None => {
+                let hash = self.send(approval, runtime, step).await?;
+                self.follow_transaction(&runtime.transactions, hash);
+                hash
+            }
+        };
+        let mut status = match runtime.transactions.follow(hash) {
+            Ok(status) => status,
+            // Followed to its end by an earlier process.
+            Err(_) => {
+                let success = self.store().transaction(&hash.to_string())?.and_then(|row| row.success);
+                return Ok(match success {
+                    Some(true) => End::Success,
+                    Some(false) => End::Reverted,
+                    None => End::Never("it did not get into the chain".to_owned()),
+                });
+            }
+        };
+        loop {
+            let now_is = status.borrow_and_update().clone();
+            match now_is {
+                TransactionStatus::Included(inclusion) | TransactionStatus::Confirmed(inclusion) => {
+                    return Ok(if inclusion.success { End::Success } else { End::Reverted });
+                }
+                TransactionStatus::Failed { reason } => return Ok(End::Never(reason)),
+                TransactionStatus::Replaced => {
+                    return Ok(End::Never("another transaction took its place".to_owned()));
+                }
+                TransactionStatus::Stored | TransactionStatus::Broadcast | TransactionStatus::Superseded => {}
+            }
+            let changed = status.changed().await;
+            changed.map_err(|_| HostError::new(code::DISCONNECTED, "the network was closed"))?;
+        }
+    }
+
     /// Signs with the key that the approval names, after the vault has compared the transaction with the intent.
     pub(crate) fn sign_call(
         &self,
-        call: &CallIntent,
+        signer: Signer,
         solution: Option<i64>,
         tx: &TxEip1559,
         approved: &Approved,
     ) -> Result<SignedTransaction, HostError> {
-        match call.signer {
+        match signer {
             Signer::Owner { index } => Ok(self.vault().sign_transaction(index, tx, approved)?),
             Signer::Layer2 { index } => {
                 let solution = solution.ok_or_else(|| HostError::internal("a layer-2 account of no solution"))?;
@@ -209,35 +290,19 @@ impl Host {
         }
     }
 
-    /// Sends the allowance, once, and waits until it is in a block: only then can the deposit be estimated.
+    /// Sends the allowance, once, and waits until it is in a block.
     async fn allow_first(&self, approval: &Approval, call: &CallIntent, runtime: &Runtime) -> Result<(), HostError> {
-        let noted = self.store().meta(&allowance_key(approval.id))?;
-        let noted: Option<B256> = noted.and_then(|hash| hash.as_str()?.parse().ok());
-        let hash = match noted {
-            Some(hash) if self.store().transaction(&hash.to_string())?.is_some() => hash,
-            _ => self.send(approval, call, runtime, true).await?,
+        let step = Step {
+            approved: call.approved(approval, true)?,
+            signer: call.signer,
+            function: "approve(address,uint256)",
+            purpose: "allow",
+            noted: Some(format!("allowance:{}", approval.id)),
         };
-        let mut status = match runtime.transactions.follow(hash) {
-            Ok(status) => status,
-            // Followed to its end by an earlier process.
-            Err(_) => {
-                let row = self.store().transaction(&hash.to_string())?;
-                let done = row.is_some_and(|row| row.success == Some(true));
-                return if done { Ok(()) } else { Err(not_allowed("it did not get into the chain")) };
-            }
-        };
-        loop {
-            let now_is = status.borrow_and_update().clone();
-            match now_is {
-                TransactionStatus::Included(inclusion) | TransactionStatus::Confirmed(inclusion) => {
-                    return if inclusion.success { Ok(()) } else { Err(not_allowed("the token refused it")) };
-                }
-                TransactionStatus::Failed { reason } => return Err(not_allowed(&reason)),
-                TransactionStatus::Replaced => return Err(not_allowed("another transaction took its place")),
-                TransactionStatus::Stored | TransactionStatus::Broadcast | TransactionStatus::Superseded => {}
-            }
-            let changed = status.changed().await;
-            changed.map_err(|_| HostError::new(code::DISCONNECTED, "the network was closed"))?;
+        match self.send_in_order(approval, runtime, &step).await? {
+            End::Success => Ok(()),
+            End::Reverted => Err(not_allowed("the token refused it")),
+            End::Never(why) => Err(not_allowed(&why)),
         }
     }
 
@@ -251,10 +316,6 @@ impl Host {
         self.store().finish_approval(approval.id, Ok(&outcome))?;
         Ok(())
     }
-}
-
-fn allowance_key(approval: u64) -> String {
-    format!("allowance:{approval}")
 }
 
 fn not_allowed(why: &str) -> HostError {

@@ -378,7 +378,8 @@ impl Host {
         let (network, chain_id) = (&runtime.network, runtime.network.chain_id());
         let sender = self.sender(running, wanted.from)?;
         let value = wanted.value;
-        let request = CallRequest { from: sender.address, to: contract.address.into(), value, input: call.input.clone() };
+        let request =
+            CallRequest { from: sender.address, to: contract.address.into(), value, input: call.input.clone() };
         let balance = network.balance(sender.address).await?;
         refuse_poor(&sender, balance, value, U256::ZERO, &running.network)?;
         let fees = network.fees().await?;

@@ -15,22 +15,22 @@ use serde_json::{Value as Json, json};
 /// Another of anvil's development accounts, unlocked there.
 const RICH: Address = address!("f39Fd6e51aad88F6F4ce6aB8827279cffFb92266");
 /// Somebody without any ETH.
-const FRIEND: Address = address!("70997970C51812dc3A010C7d01b50e0d17dc79C9");
+pub(crate) const FRIEND: Address = address!("70997970C51812dc3A010C7d01b50e0d17dc79C9");
 /// Made to look like the friend: the same first and last four digits.
-const POISON: Address = address!("7099eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee79C9");
+pub(crate) const POISON: Address = address!("7099eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee79C9");
 const HALF_ETHER: &str = "500000000000000000";
 
-fn contract(name: &str, argument: Option<Address>) -> String {
+pub(crate) fn contract(name: &str, argument: Option<Address>) -> String {
     let all: Json = serde_json::from_str(include_str!("../contracts/Duties.json")).expect("JSON");
     let argument = argument.map(|address| format!("{:0>64}", hex_of(address))).unwrap_or_default();
     format!("{}{argument}", all[name].as_str().expect("there"))
 }
 
-fn hex_of(address: Address) -> String {
+pub(crate) fn hex_of(address: Address) -> String {
     format!("{address:x}").trim_start_matches("0x").to_owned()
 }
 
-async fn transact(network: &Network, to: Option<Address>, data: &str) -> Json {
+pub(crate) async fn transact(network: &Network, to: Option<Address>, data: &str) -> Json {
     let mut call = json!({ "from": RICH, "data": data, "gas": "0x989680" });
     if let Some(to) = to {
         call["to"] = json!(to);
@@ -43,7 +43,7 @@ async fn transact(network: &Network, to: Option<Address>, data: &str) -> Json {
     .await
 }
 
-async fn deploy(network: &Network, name: &str, argument: Option<Address>) -> Address {
+pub(crate) async fn deploy(network: &Network, name: &str, argument: Option<Address>) -> Address {
     let receipt = transact(network, None, &contract(name, argument)).await;
     receipt["contractAddress"].as_str().expect("deployed").parse().expect("an address")
 }
@@ -61,16 +61,16 @@ fn sending(to: Address, amount: &str) -> SendInput {
     }
 }
 
-fn row<'a>(view: &'a ApprovalView, label: &str) -> &'a str {
+pub(crate) fn row<'a>(view: &'a ApprovalView, label: &str) -> &'a str {
     let found = view.rows.iter().find(|row| row.label == label);
     &found.unwrap_or_else(|| panic!("no row {label:?} in {view:#?}")).value
 }
 
-fn warned(view: &ApprovalView, words: &str) -> bool {
+pub(crate) fn warned(view: &ApprovalView, words: &str) -> bool {
     view.warnings.iter().any(|text| text.contains(words))
 }
 
-async fn owner(wallet: &Wallet) -> Address {
+pub(crate) async fn owner(wallet: &Wallet) -> Address {
     wallet.host().accounts(&USER).await.expect("accounts")[0].address.parse().expect("an address")
 }
 

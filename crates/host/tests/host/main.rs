@@ -15,6 +15,8 @@ mod policies;
 mod probe;
 mod reorg;
 mod schedule;
+mod site_bundles;
+mod site_signing;
 mod sites;
 mod support;
 

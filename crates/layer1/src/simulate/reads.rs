@@ -110,7 +110,9 @@ impl Plan {
                 plan.add(Read { token: *token, what: What::Allowance { owner: call.from, spender: *other } });
             }
         }
-        for (token, operator) in called.into_iter().flat_map(|to| words(&call.input).into_iter().map(move |one| (to, one))) {
+        for (token, operator) in
+            called.into_iter().flat_map(|to| words(&call.input).into_iter().map(move |one| (to, one)))
+        {
             plan.add(Read { token, what: What::All { owner: call.from, operator } });
         }
         for token in &tokens.items {

@@ -84,6 +84,11 @@ impl Book {
         self.nonces.reserve(account, pending, settlements, now)
     }
 
+    /// See [`NonceLedger::next`].
+    pub(crate) fn next(&self, account: Address, pending: u64, now: Instant) -> Option<u64> {
+        self.nonces.next(account, pending, now)
+    }
+
     /// Gives a promised nonce back.
     pub(crate) fn release(&mut self, account: Address, nonce: u64) {
         self.nonces.release(account, nonce);

@@ -222,9 +222,10 @@ async fn a_fee_above_the_approved_ceiling_is_refused_and_below_it_lowered() {
     let transactions = Transactions::new(network.clone(), Arc::new(FileLog::at(&home.path().join("log"))));
     let fees = network.fees().await.expect("fees");
     let ceiling = U256::from(21_000) * U256::from(fees.base_fee + 1);
-    let tx = transactions.prepare_within(&transfer(1), 0, 0, ceiling).await.expect("lowered");
+    let within = |max_total_fee| Terms { max_total_fee, ..Terms::default() };
+    let tx = transactions.prepare_within(&transfer(1), within(ceiling)).await.expect("lowered");
     assert!(U256::from(tx.gas_limit) * U256::from(tx.max_fee_per_gas) <= ceiling);
-    let error = transactions.prepare_within(&transfer(1), 0, 0, U256::from(1)).await.expect_err("refused");
+    let error = transactions.prepare_within(&transfer(1), within(U256::from(1))).await.expect_err("refused");
     assert!(matches!(error, Layer1Error::FeeAboveCeiling { .. }), "{error}");
     transactions.submit(sign(tx)).await.expect("anvil takes it at the lowered fee");
 }

@@ -24,14 +24,3 @@ CREATE TABLE connections (
     network TEXT,
     changed_at INTEGER NOT NULL
 ) STRICT;
-
--- A bundle of calls (EIP-5792). Its request is an approval; what became of each call is found by it.
-CREATE TABLE bundles (
-    caller TEXT NOT NULL,
-    bundle_id TEXT NOT NULL,
-    approval INTEGER NOT NULL,
-    -- JSON: the bundle as it was asked for, and what became of its calls.
-    bundle TEXT NOT NULL,
-    created_at INTEGER NOT NULL,
-    PRIMARY KEY (caller, bundle_id)
-) STRICT;

@@ -127,7 +127,9 @@ fn an_intent_survives_json() {
         *to = TxKind::Create;
     }
     assert_eq!(serde_json::to_value(&creation).expect("JSON")["to"], Value::Null);
-    for intent in [transaction(), creation, message, typed(json!({ "n": u64::MAX, "nested": { "list": [1, 2.5, null] } }))] {
+    for intent in
+        [transaction(), creation, message, typed(json!({ "n": u64::MAX, "nested": { "list": [1, 2.5, null] } }))]
+    {
         let text = serde_json::to_string(&intent).expect("JSON");
         let value = serde_json::to_value(&intent).expect("JSON");
         assert_eq!(serde_json::from_str::<Intent>(&text).expect("from text"), intent);
