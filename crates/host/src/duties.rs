@@ -314,6 +314,8 @@ impl Host {
         who: String,
     ) -> Result<B256, HostError> {
         let from = approved.intent().from();
+        // A bundle has several transactions: none of them is found by its approval.
+        let of_bundle = self.store().approval(approved.approval_id())?.request.kind == "bundle";
         let signed = match self.sign_call(call.signer, solution, tx, approved) {
             Ok(signed) => signed,
             Err(error) => {
@@ -339,7 +341,7 @@ impl Host {
             from,
             nonce: tx.nonce,
             raw: signed.raw,
-            approval_id: i64::try_from(approved.approval_id()).ok(),
+            approval_id: if of_bundle { None } else { i64::try_from(approved.approval_id()).ok() },
             solution,
             purpose: call.role.clone(),
             status: TransactionStatus::Stored,

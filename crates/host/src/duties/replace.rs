@@ -32,6 +32,8 @@ struct Waiting {
     row: Transaction,
     approval: Approval,
     call: CallIntent,
+    /// What allows to sign the call again.
+    approved: Approved,
 }
 
 impl Host {
@@ -183,27 +185,28 @@ impl Host {
         })?;
         let row = self.store().transaction(&hash.to_string())?;
         let row = row.ok_or_else(|| HostError::not_found(format!("the wallet has sent no transaction {hash}")))?;
-        let id = row.approval_id.ok_or_else(|| HostError::invalid("this transaction came from no request"))?;
-        let approval = self.store().approval(id)?;
-        let call: CallIntent = serde_json::from_value(approval.request.intent.clone())
-            .map_err(|e| HostError::internal(format!("stored intent: {e}")))?;
+        let (approval, call, approved) = match row.approval_id {
+            Some(id) => {
+                let approval = self.store().approval(id)?;
+                let call: CallIntent = serde_json::from_value(approval.request.intent.clone())
+                    .map_err(|e| HostError::internal(format!("stored intent: {e}")))?;
+                let approved = call.approved(&approval, false)?;
+                (approval, call, approved)
+            }
+            None => self
+                .bundled_call(&row.hash)?
+                .ok_or_else(|| HostError::invalid("this transaction came from no request"))?,
+        };
         let runtime = self.runtime(&call.network)?;
-        Ok(Waiting { hash, runtime, row, approval, call })
+        Ok(Waiting { hash, runtime, row, approval, call, approved })
     }
 
     /// Within the approved fee the approval that allowed the transaction allows its replacement.
     async fn replace_within(&self, actor: &Actor, waiting: &Waiting, tx: &TxEip1559) -> Result<B256, HostError> {
-        let digest = waiting.approval.request.digest.parse().map_err(|_| HostError::internal("a stored digest"))?;
-        let approved = match &waiting.call.before {
-            None => Approved::new(waiting.call.intent.clone(), waiting.approval.id, digest)?,
-            Some(before) => {
-                let both = [before.intent.clone(), waiting.call.intent.clone()];
-                Approved::in_order(&both, 1, waiting.approval.id, digest)?
-            }
-        };
         let (runtime, solution) = (&waiting.runtime, waiting.row.solution);
         let who = actor.to_string();
-        let hash = self.broadcast(runtime, &waiting.call, solution, tx, &approved, Some(waiting.hash), who).await?;
+        let hash =
+            self.broadcast(runtime, &waiting.call, solution, tx, &waiting.approved, Some(waiting.hash), who).await?;
         self.follow_transaction(&runtime.transactions, hash);
         self.changed();
         Ok(hash)

@@ -8,7 +8,7 @@
 
 use super::asking::{self, Asking};
 use super::send::{call, describe};
-use crate::approvals::{Proposal, Signer, transaction};
+use crate::approvals::{CallIntent, Proposal, Signer, transaction};
 use crate::callers::{Asked, Caller};
 use crate::duties::{Planned, Reviewed};
 use crate::error::{HostError, code};
@@ -32,6 +32,8 @@ const MAX_CALLS: usize = 16;
 const MAX_ID: usize = 4096;
 /// Notices that all callers together may put up in a minute.
 const SHOWN_A_MINUTE: usize = 6;
+/// What a call's transaction is for, in the user's list.
+const PURPOSE: &str = "send";
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// What an approval of kind `bundle` keeps.
@@ -230,6 +232,33 @@ pub(crate) async fn capabilities(mut asked: Asked) -> Result<Json, HostError> {
 }
 
 impl Host {
+    /// The call of a bundle that is under way whose transaction has this hash, or the nonce of it.
+    pub(crate) fn bundled_call(&self, hash: &str) -> Result<Option<(Approval, CallIntent, Approved)>, HostError> {
+        let same = self.store().transactions_of_same_nonce(hash)?;
+        for approval in self.store().open_approved()?.into_iter().filter(|one| one.request.kind == "bundle") {
+            let bundle = read(&approval)?;
+            for (position, intent) in bundle.calls.iter().enumerate() {
+                let noted = self.noted_transaction(&note(approval.id, position))?;
+                if !noted.is_some_and(|noted| same.iter().any(|one| one.hash == noted.hash)) {
+                    continue;
+                }
+                let digest = approval.request.digest.parse().map_err(|_| HostError::internal("a stored digest"))?;
+                let approved = Approved::in_order(&bundle.calls, position, approval.id, digest)?;
+                let call = CallIntent {
+                    intent: intent.clone(),
+                    signer: bundle.signer,
+                    network: bundle.network.clone(),
+                    role: PURPOSE.to_owned(),
+                    function: String::new(),
+                    deadline: None,
+                    before: None,
+                };
+                return Ok(Some((approval, call, approved)));
+            }
+        }
+        Ok(None)
+    }
+
     /// Sends the calls of an approved bundle. After a crash it goes on behind the last call that was sent; none is sent
     /// twice.
     pub(crate) async fn execute_bundle(&self, approval: &Approval) -> Result<(), HostError> {
@@ -247,7 +276,7 @@ impl Host {
                 approved,
                 signer: bundle.signer,
                 function: "wallet_sendCalls",
-                purpose: "send",
+                purpose: PURPOSE,
                 noted: Some(note(approval.id, position)),
             };
             let ended = self.send_in_order(approval, &runtime, &step).await;

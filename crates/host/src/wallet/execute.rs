@@ -7,7 +7,7 @@ use crate::networks::Runtime;
 use crate::{Host, now};
 use alloy::primitives::{Address, B256, U256};
 use entresol_layer1::{CallRequest, StoredTransaction, Terms, TransactionStatus, TxEip1559};
-use entresol_store::{Approval, JournalIntent, NewTransfer, Transaction, TransferKind};
+use entresol_store::{Approval, JournalIntent, NewTransfer, Transaction, TransactionState, TransferKind};
 use entresol_vault::{Approved, Intent, SignedTransaction};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -70,7 +70,7 @@ impl CallIntent {
     }
 
     /// The proof for the vault that this transaction (with `first`: the allowance) was approved.
-    pub(super) fn approved(&self, approval: &Approval, first: bool) -> Result<Approved, HostError> {
+    pub(crate) fn approved(&self, approval: &Approval, first: bool) -> Result<Approved, HostError> {
         let digest: B256 = approval.request.digest.parse().map_err(|_| HostError::internal("a stored digest"))?;
         Ok(match &self.before {
             None => Approved::new(self.intent.clone(), approval.id, digest)?,
@@ -221,10 +221,20 @@ impl Host {
     /// sent.
     pub(crate) fn noted_transaction(&self, key: &str) -> Result<Option<Transaction>, HostError> {
         let noted = self.store().meta(key)?;
-        match noted.as_ref().and_then(|hash| hash.as_str()) {
-            Some(hash) => Ok(self.store().transaction(hash)?),
-            None => Ok(None),
+        let Some(hash) = noted.as_ref().and_then(|hash| hash.as_str()) else { return Ok(None) };
+        let row = self.store().transaction(hash)?;
+        match row {
+            Some(row) if row.state == TransactionState::Replaced => Ok(Some(self.in_its_place(&row)?.unwrap_or(row))),
+            other => Ok(other),
         }
+    }
+
+    /// The transaction that is in the chain instead of a replaced one with the same effect: the user has raised its fee.
+    fn in_its_place(&self, replaced: &Transaction) -> Result<Option<Transaction>, HostError> {
+        let all = self.store().transactions_of_same_nonce(&replaced.hash)?;
+        Ok(all
+            .into_iter()
+            .find(|other| other.hash != replaced.hash && other.purpose == replaced.purpose && other.success.is_some()))
     }
 
     /// Sends one of several transactions of an approval, once whatever happens in between, and waits until it is in a
@@ -264,7 +274,13 @@ impl Host {
                 }
                 TransactionStatus::Failed { reason } => return Ok(End::Never(reason)),
                 TransactionStatus::Replaced => {
-                    return Ok(End::Never("another transaction took its place".to_owned()));
+                    let row = self.store().transaction(&hash.to_string())?;
+                    let other = row.map(|row| self.in_its_place(&row)).transpose()?.flatten();
+                    return Ok(match other.and_then(|other| other.success) {
+                        Some(true) => End::Success,
+                        Some(false) => End::Reverted,
+                        None => End::Never("another transaction took its place".to_owned()),
+                    });
                 }
                 TransactionStatus::Stored | TransactionStatus::Broadcast | TransactionStatus::Superseded => {}
             }

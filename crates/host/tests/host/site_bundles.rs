@@ -19,7 +19,7 @@ fn transfer(to: Address, units: u64) -> String {
 }
 
 async fn status(host: &Host, id: &str) -> Json {
-    ask(host, &site(), "wallet_getCallsStatus", json!([id])).await.expect("known")
+    ask(host, site(), "wallet_getCallsStatus", json!([id])).await.expect("known")
 }
 
 async fn ended(host: &Host, id: &str) -> Json {
@@ -35,9 +35,9 @@ async fn row_09_a_bundle_is_one_question_with_every_call_and_is_sent_in_that_ord
     let me = owner(&wallet).await;
     let coin = deploy(&network, "Coin", Some(me)).await;
 
-    let capabilities = ask(host, &site(), "wallet_getCapabilities", json!([me, ["0x7a69", "0x5"]])).await;
+    let capabilities = ask(host, site(), "wallet_getCapabilities", json!([me, ["0x7a69", "0x5"]])).await;
     assert_eq!(capabilities.expect("an answer"), json!({ "0x7a69": { "atomic": { "status": "unsupported" } } }));
-    says(ask(host, &site(), "wallet_getCapabilities", json!([FRIEND])).await, code::UNAUTHORIZED, "not granted");
+    says(ask(host, site(), "wallet_getCapabilities", json!([FRIEND])).await, code::UNAUTHORIZED, "not granted");
     let one = || json!([{ "to": FRIEND, "value": "0x1" }]);
     let with = |name: &str, value: Json| {
         let mut given = bundle(me, None, one());
@@ -67,9 +67,9 @@ async fn row_09_a_bundle_is_one_question_with_every_call_and_is_sent_in_that_ord
         ),
     ];
     for (given, number, words) in cases {
-        says(ask(host, &site(), "wallet_sendCalls", given).await, number, words);
+        says(ask(host, site(), "wallet_sendCalls", given).await, number, words);
     }
-    says(ask(host, &site(), "wallet_getCallsStatus", json!(["one"])).await, code::UNKNOWN_BUNDLE, "no bundle");
+    says(ask(host, site(), "wallet_getCallsStatus", json!(["one"])).await, code::UNKNOWN_BUNDLE, "no bundle");
     assert!(host.approvals(&USER, true).await.expect("approvals").is_empty(), "nothing was asked");
 
     // The second call can only succeed behind the first: a contract that the first one makes does not exist before.
@@ -79,7 +79,7 @@ async fn row_09_a_bundle_is_one_question_with_every_call_and_is_sent_in_that_ord
         { "to": FRIEND, "value": "0x5" },
     ]);
     let (answer, request) =
-        agree(&wallet, &site(), "wallet_sendCalls", bundle(me, Some("order-1"), calls.clone())).await;
+        agree(&wallet, site(), "wallet_sendCalls", bundle(me, Some("order-1"), calls.clone())).await;
     assert_eq!(answer.expect("agreed")["id"], "order-1");
     assert_eq!((request.kind.as_str(), row(&request, "Caller")), ("bundle", site().to_string().as_str()));
     assert!(row(&request, "1. Creates").starts_with("Create a contract"), "{request:#?}");
@@ -108,23 +108,23 @@ async fn row_09_a_bundle_is_one_question_with_every_call_and_is_sent_in_that_ord
 
     // The same id again is no second bundle; another caller neither has nor sees it.
     says(
-        ask(host, &site(), "wallet_sendCalls", bundle(me, Some("order-1"), calls)).await,
+        ask(host, site(), "wallet_sendCalls", bundle(me, Some("order-1"), calls)).await,
         code::DUPLICATE_BUNDLE,
         "order-1",
     );
-    says(ask(host, &app(), "wallet_getCallsStatus", json!(["order-1"])).await, code::UNKNOWN_BUNDLE, "");
-    ask(host, &site(), "wallet_showCallsStatus", json!(["order-1"])).await.expect("shown");
+    says(ask(host, app(), "wallet_getCallsStatus", json!(["order-1"])).await, code::UNKNOWN_BUNDLE, "");
+    ask(host, site(), "wallet_showCallsStatus", json!(["order-1"])).await.expect("shown");
     let notices = host.notices(&USER, true).await.expect("notices");
     assert!(notices[0].text.contains("asks you to look at its calls"), "{notices:#?}");
 
     // A no; a page that leaves takes along what it could not ask for again.
-    let (answer, ()) = tokio::join!(ask(host, &site(), "wallet_sendCalls", bundle(me, Some("no"), one())), async {
+    let (answer, ()) = tokio::join!(ask(host, site(), "wallet_sendCalls", bundle(me, Some("no"), one())), async {
         wallet.reject(&wallet.waiting().await).await;
     });
     says(answer, code::REJECTED, "rejected");
     assert_eq!(status(host, "no").await["status"], 400);
     {
-        let leaving = ask(host, &site(), "wallet_sendCalls", bundle(me, None, one()));
+        let leaving = ask(host, site(), "wallet_sendCalls", bundle(me, None, one()));
         tokio::select! { _ = leaving => panic!("nobody answered"), _ = wallet.waiting() => {} }
     }
     assert!(queue(host).await.is_empty());
@@ -146,7 +146,7 @@ async fn a_bundle_stops_at_the_call_that_fails_and_says_what_is_done() {
     ]);
     let asked = {
         let (host, given) = (host.clone(), bundle(me, Some("partly"), calls));
-        tokio::spawn(async move { ask(&host, &site(), "wallet_sendCalls", given).await })
+        tokio::spawn(async move { ask(&host, site(), "wallet_sendCalls", given).await })
     };
     let request = wallet.waiting().await;
     assert_eq!(status(host, "partly").await["status"], 100);
@@ -182,7 +182,7 @@ async fn row_20_a_bundle_goes_on_after_a_restart_and_sends_nothing_twice() {
             _ => json!([{ "from": me, "to": FRIEND, "value": value }]),
         };
         let host = wallet.host().clone();
-        tokio::spawn(async move { ask(&host, &site(), method, given).await })
+        tokio::spawn(async move { ask(&host, site(), method, given).await })
     };
 
     // What waits for an answer when the wallet stops: a bundle with a name stays, a transaction's asker is gone.

@@ -13,17 +13,21 @@ use entresol_host::{Caller, Host, HostError};
 use entresol_store::{CallerConnection, Store};
 use entresol_vault::Vault;
 use serde_json::{Value as Json, json};
+use std::sync::LazyLock;
 
-pub(crate) fn site() -> Caller {
-    Caller::Site { profile: "chromium".into(), origin: "https://shop.example:8443".into() }
+pub(crate) fn site() -> &'static Caller {
+    static SITE: LazyLock<Caller> =
+        LazyLock::new(|| Caller::Site { profile: "chromium".into(), origin: "https://shop.example:8443".into() });
+    &SITE
 }
 
-pub(crate) fn app() -> Caller {
-    Caller::App { name: "script".into() }
+pub(crate) fn app() -> &'static Caller {
+    static APP: LazyLock<Caller> = LazyLock::new(|| Caller::App { name: "script".into() });
+    &APP
 }
 
 /// Gives `callers` the first account, as the user's yes does.
-pub(crate) async fn connect(wallet: &mut Wallet, callers: &[Caller]) {
+pub(crate) async fn connect(wallet: &mut Wallet, callers: &[&Caller]) {
     wallet.stop().await;
     {
         let home = wallet.home.path();
@@ -84,7 +88,7 @@ async fn row_08_a_site_gets_a_signature_only_of_what_was_shown_and_granted() {
 
     // A message, as text and as hex, by the origin that asks.
     for (data, text) in [("0x68656c6c6f", "hello"), ("good morning", "good morning")] {
-        let (answer, request) = agree(&wallet, &site(), "personal_sign", json!([data, me, "a password"])).await;
+        let (answer, request) = agree(&wallet, site(), "personal_sign", json!([data, me, "a password"])).await;
         let signature: Signature = answer.expect("signed").as_str().expect("text").parse().expect("a signature");
         assert_eq!(signature.recover_address_from_msg(text).expect("recovered"), me);
         assert_eq!(row(&request, "Caller"), site().to_string());
@@ -119,7 +123,7 @@ async fn row_08_a_site_gets_a_signature_only_of_what_was_shown_and_granted() {
         ("eth_signTypedData_v4", json!([me, "{\"types\":{},\"types\":{}}"]), code::INVALID_PARAMS, "stands twice"),
     ];
     for (method, params, number, words) in cases {
-        says(ask(host, &site(), method, params.clone()).await, number, words);
+        says(ask(host, site(), method, params.clone()).await, number, words);
         let error = ask(host, &stranger, method, params).await.expect_err("refused");
         assert!([code::UNAUTHORIZED, code::INVALID_PARAMS].contains(&error.code), "{error}");
     }
@@ -127,19 +131,19 @@ async fn row_08_a_site_gets_a_signature_only_of_what_was_shown_and_granted() {
 
     // Typed data, as an object or its text; what moves tokens says so.
     for given in [typed(31337, "Permit"), json!(typed(31337, "Permit").to_string())] {
-        let (answer, request) = agree(&wallet, &site(), "eth_signTypedData_v4", json!([me, given])).await;
+        let (answer, request) = agree(&wallet, site(), "eth_signTypedData_v4", json!([me, given])).await;
         assert_eq!(answer.expect("signed").as_str().map(str::len), Some(132));
         assert!(warned(&request, "can move tokens"), "{request:#?}");
         assert_eq!(row(&request, "spender (address)"), FRIEND.to_checksum(None));
     }
 
     // A no is a no; who leaves takes the question along; a locked wallet asks nothing.
-    let (answer, ()) = tokio::join!(ask(host, &site(), "personal_sign", json!(["no", me])), async {
+    let (answer, ()) = tokio::join!(ask(host, site(), "personal_sign", json!(["no", me])), async {
         wallet.reject(&wallet.waiting().await).await;
     });
     says(answer, code::REJECTED, "rejected");
     {
-        let leaving = ask(host, &site(), "personal_sign", json!(["leaving", me]));
+        let leaving = ask(host, site(), "personal_sign", json!(["leaving", me]));
         tokio::select! { _ = leaving => panic!("nobody answered"), _ = wallet.waiting() => {} }
     }
     assert!(queue(host).await.is_empty());
@@ -147,7 +151,7 @@ async fn row_08_a_site_gets_a_signature_only_of_what_was_shown_and_granted() {
     for (method, params) in
         [("personal_sign", json!(["hello", me])), ("eth_sendTransaction", json!([{ "from": me, "to": FRIEND }]))]
     {
-        says(ask(host, &site(), method, params).await, code::UNAUTHORIZED, "locked");
+        says(ask(host, site(), method, params).await, code::UNAUTHORIZED, "locked");
     }
     host.shutdown().await;
 }
@@ -176,17 +180,17 @@ async fn row_05_a_sign_in_is_signed_for_the_site_that_asks_and_for_no_other() {
     for (text, words) in &cases {
         let hex = format!("0x{}", hex::encode(text));
         for data in [text.as_str(), hex.as_str()] {
-            says(ask(host, &site(), "personal_sign", json!([data, me])).await, code::UNAUTHORIZED, words);
+            says(ask(host, site(), "personal_sign", json!([data, me])).await, code::UNAUTHORIZED, words);
         }
     }
     assert!(queue(host).await.is_empty());
-    let (answer, request) = agree(&wallet, &site(), "personal_sign", json!([own, me])).await;
+    let (answer, request) = agree(&wallet, site(), "personal_sign", json!([own, me])).await;
     let signature: Signature = answer.expect("signed").as_str().expect("text").parse().expect("a signature");
     assert_eq!(signature.recover_address_from_msg(&own).expect("recovered"), me);
     assert_eq!(row(&request, "Signs in to"), "shop.example:8443");
     assert!(row(&request, "Sign-in").contains("https://shop.example:8443"), "{request:#?}");
     // An app has no origin: the user is told.
-    let (answer, request) = agree(&wallet, &app(), "personal_sign", json!([cases[0].0, me])).await;
+    let (answer, request) = agree(&wallet, app(), "personal_sign", json!([cases[0].0, me])).await;
     answer.expect("signed");
     assert!(warned(&request, "is no website") && warned(&request, "signs you in to bank.example"), "{request:#?}");
     host.shutdown().await;
@@ -229,10 +233,10 @@ async fn row_09_a_sites_transaction_is_sent_as_shown_or_not_at_all() {
         (json!({ "from": me, "to": FRIEND, "value": "0x8ac7230489e80001" }), code::TRANSACTION_REJECTED, "has 10 ETH"),
     ];
     for (given, number, words) in cases {
-        says(ask(host, &site(), "eth_sendTransaction", send(given)).await, number, words);
+        says(ask(host, site(), "eth_sendTransaction", send(given)).await, number, words);
     }
     says(
-        ask(host, &site(), "eth_signTransaction", json!([{ "from": me }])).await,
+        ask(host, site(), "eth_signTransaction", json!([{ "from": me }])).await,
         code::UNSUPPORTED,
         "eth_sendTransaction",
     );
@@ -241,7 +245,7 @@ async fn row_09_a_sites_transaction_is_sent_as_shown_or_not_at_all() {
     // ETH: the caller, the amount and the recipient in the wallet's own words.
     let given = json!({ "from": me, "to": FRIEND, "value": "0x6f05b59d3b20000", "gasLimit": "0x5208", "gasPrice": "0x1",
                         "maxFeePerGas": null, "type": "0x0", "chainId": "0x7a69", "nonce": "0x0" });
-    let (answer, request) = agree(&wallet, &site(), "eth_sendTransaction", send(given)).await;
+    let (answer, request) = agree(&wallet, site(), "eth_sendTransaction", send(given)).await;
     let shown = FRIEND.to_checksum(None);
     let sentence = format!(
         "https://shop.example:8443 (browser profile chromium) asks you to send 0.5 ETH (500000000000000000 wei) to {shown}. \
@@ -259,7 +263,7 @@ async fn row_09_a_sites_transaction_is_sent_as_shown_or_not_at_all() {
     assert_eq!(network.balance(FRIEND).await.expect("a balance"), U256::from(5e17 as u64));
     // Row 10: known now, and what resembles it is flagged, for the site as for the user's own hand.
     let (answer, ()) = tokio::join!(
-        ask(host, &site(), "eth_sendTransaction", send(json!({ "from": me, "to": POISON, "value": "0x1" }))),
+        ask(host, site(), "eth_sendTransaction", send(json!({ "from": me, "to": POISON, "value": "0x1" }))),
         async {
             let request = wallet.waiting().await;
             assert!(warned(&request, "LOOK-ALIKE"), "{request:#?}");
@@ -271,7 +275,7 @@ async fn row_09_a_sites_transaction_is_sent_as_shown_or_not_at_all() {
     // A token: decoded, simulated, its recipient compared.
     let given =
         json!({ "from": me, "to": coin, "input": transfer(POISON, 1_500_000), "data": transfer(POISON, 1_500_000) });
-    let (answer, request) = agree(&wallet, &site(), "eth_sendTransaction", send(given)).await;
+    let (answer, request) = agree(&wallet, site(), "eth_sendTransaction", send(given)).await;
     assert!(row(&request, "Calls").contains("Send 1.5 “CO⟨U+202E⟩IN”"), "{request:#?}");
     assert!(row(&request, "Changes").starts_with("account 0: −1.5 “CO⟨U+202E⟩IN”"), "{request:#?}");
     assert!(warned(&request, "LOOK-ALIKE"), "{request:#?}");
@@ -279,7 +283,7 @@ async fn row_09_a_sites_transaction_is_sent_as_shown_or_not_at_all() {
     // An unlimited allowance is loud.
     let approve = format!("0x095ea7b3{:0>64}{}", hex_of(FRIEND), "f".repeat(64));
     let (answer, ()) = tokio::join!(
-        ask(host, &site(), "eth_sendTransaction", send(json!({ "from": me, "to": coin, "data": approve }))),
+        ask(host, site(), "eth_sendTransaction", send(json!({ "from": me, "to": coin, "data": approve }))),
         async {
             let request = wallet.waiting().await;
             assert!(warned(&request, "UNLIMITED"), "{request:#?}");
@@ -290,7 +294,7 @@ async fn row_09_a_sites_transaction_is_sent_as_shown_or_not_at_all() {
 
     // A contract is created.
     let given = json!({ "from": me, "data": contract("Coin", Some(me)) });
-    let (answer, request) = agree(&wallet, &site(), "eth_sendTransaction", send(given)).await;
+    let (answer, request) = agree(&wallet, site(), "eth_sendTransaction", send(given)).await;
     assert!(
         row(&request, "Creates").starts_with("Create a contract (") && warned(&request, "A new contract"),
         "{request:#?}"
@@ -328,7 +332,7 @@ async fn stated_nonces_are_kept_in_whatever_order_the_user_agrees() {
         |nonce: u64, value: &str| json!([{ "from": me, "to": FRIEND, "value": value, "nonce": format!("{nonce:#x}") }]);
     let send = |nonce: u64, value: &'static str| {
         let (host, params) = (host.clone(), given(nonce, value));
-        tokio::spawn(async move { ask(&host, &app(), "eth_sendTransaction", params).await })
+        tokio::spawn(async move { ask(&host, app(), "eth_sendTransaction", params).await })
     };
     let waiting = async |count: usize| {
         until("they wait", async || Some(queue(host).await).filter(|all| all.len() == count)).await
@@ -338,7 +342,7 @@ async fn stated_nonces_are_kept_in_whatever_order_the_user_agrees() {
     let second = send(1, "0x2");
     let both = waiting(2).await;
     // A gap, and what is used already, are refused.
-    says(ask(host, &app(), "eth_sendTransaction", given(3, "0x3")).await, code::INVALID_PARAMS, "nonce 3");
+    says(ask(host, app(), "eth_sendTransaction", given(3, "0x3")).await, code::INVALID_PARAMS, "nonce 3");
     let later = both.iter().find(|one| row(one, "Nonce").starts_with("1:")).expect("there");
     let earlier = both.iter().find(|one| row(one, "Nonce").starts_with("0:")).expect("there");
     crate::consent::decide(&wallet, later).await;
