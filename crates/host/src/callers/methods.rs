@@ -133,6 +133,11 @@ const fn read(name: &'static str) -> CallerMethod {
     CallerMethod { name, sample: || json!([]), bucket: Bucket::Layer1, handler: |asked| Box::pin(site::read(asked)) }
 }
 
+/// A row that asks the caller's network about what it is given.
+const fn tries(name: &'static str, sample: fn() -> Json, handler: Handler) -> CallerMethod {
+    CallerMethod { name, sample, bucket: Bucket::Layer1, handler }
+}
+
 /// An account for the samples; nobody's.
 const ANYBODY: &str = "0x0000000000000000000000000000000000000001";
 
@@ -169,7 +174,7 @@ pub static CALLER_METHODS: &[CallerMethod] = &[
     // Signatures and transactions, asked for in the name of an own account (`site`).
     row("personal_sign", || json!(["0x68656c6c6f", ANYBODY]), |asked| Box::pin(site::personal_sign(asked))),
     row("eth_signTypedData_v4", || json!([ANYBODY, "{}"]), |asked| Box::pin(site::sign_typed_data(asked))),
-    row(
+    tries(
         "eth_sendTransaction",
         || json!([{ "from": ANYBODY, "to": ANYBODY, "value": "0x1" }]),
         |asked| Box::pin(site::send_transaction(asked)),
@@ -180,12 +185,12 @@ pub static CALLER_METHODS: &[CallerMethod] = &[
     row("eth_signTypedData_v1", || json!([[], ANYBODY]), |asked| Box::pin(site::refused(asked))),
     row("eth_signTypedData_v3", || json!([ANYBODY, "{}"]), |asked| Box::pin(site::refused(asked))),
     // Bundles of calls (EIP-5792).
-    row(
+    tries(
         "wallet_sendCalls",
         || json!([{ "version": "2.0.0", "from": ANYBODY, "chainId": "0x1", "atomicRequired": false, "calls": [] }]),
         |asked| Box::pin(site::send_calls(asked)),
     ),
-    row("wallet_getCallsStatus", || json!(["0x01"]), |asked| Box::pin(site::calls_status(asked))),
+    tries("wallet_getCallsStatus", || json!(["0x01"]), |asked| Box::pin(site::calls_status(asked))),
     row("wallet_showCallsStatus", || json!(["0x01"]), |asked| Box::pin(site::show_calls(asked))),
     row("wallet_getCapabilities", || json!([ANYBODY]), |asked| Box::pin(site::capabilities(asked))),
     // Layer 2.

@@ -1,12 +1,12 @@
 //! Bundles of calls (EIP-5792): one question, several transactions, never one of them twice.
 
-use crate::consent::queue;
+use crate::consent::{decide, queue};
 use crate::duties::{FRIEND, deploy, hex_of, owner, row, warned};
 use crate::says;
-use crate::site_signing::{agree, app, ask, connect, site};
+use crate::site_signing::{agree, app, site};
+use crate::sites::{ask, asking, connect};
 use crate::support::*;
 use alloy::primitives::{Address, U256};
-use entresol_host::Host;
 use entresol_host::error::code;
 use serde_json::{Value as Json, json};
 
@@ -18,26 +18,28 @@ fn transfer(to: Address, units: u64) -> String {
     format!("0xa9059cbb{:0>64}{units:064x}", hex_of(to))
 }
 
-async fn status(host: &Host, id: &str) -> Json {
-    ask(host, site(), "wallet_getCallsStatus", json!([id])).await.expect("known")
+async fn status(wallet: &Wallet, id: &str) -> Json {
+    ask(wallet, site(), "wallet_getCallsStatus", json!([id])).await.expect("known")
 }
 
-async fn ended(host: &Host, id: &str) -> Json {
-    until("the bundle has ended", async || Some(status(host, id).await).filter(|answer| answer["status"] != 100)).await
+async fn ended(wallet: &Wallet, id: &str) -> Json {
+    until("the bundle has ended", async || Some(status(wallet, id).await).filter(|answer| answer["status"] != 100))
+        .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn row_09_a_bundle_is_one_question_with_every_call_and_is_sent_in_that_order() {
     let anvil = Anvil::start().await;
-    let mut wallet = Wallet::new(&anvil).await;
-    connect(&mut wallet, &[site(), app()]).await;
+    let wallet = Wallet::new(&anvil).await;
+    connect(&wallet, site(), &[0]).await;
+    connect(&wallet, app(), &[0]).await;
     let (host, network) = (wallet.host(), anvil.network().await);
     let me = owner(&wallet).await;
     let coin = deploy(&network, "Coin", Some(me)).await;
 
-    let capabilities = ask(host, site(), "wallet_getCapabilities", json!([me, ["0x7a69", "0x5"]])).await;
+    let capabilities = ask(&wallet, site(), "wallet_getCapabilities", json!([me, ["0x7a69", "0x5"]])).await;
     assert_eq!(capabilities.expect("an answer"), json!({ "0x7a69": { "atomic": { "status": "unsupported" } } }));
-    says(ask(host, site(), "wallet_getCapabilities", json!([FRIEND])).await, code::UNAUTHORIZED, "not granted");
+    says(ask(&wallet, site(), "wallet_getCapabilities", json!([FRIEND])).await, code::UNAUTHORIZED, "not granted");
     let one = || json!([{ "to": FRIEND, "value": "0x1" }]);
     let with = |name: &str, value: Json| {
         let mut given = bundle(me, None, one());
@@ -67,9 +69,9 @@ async fn row_09_a_bundle_is_one_question_with_every_call_and_is_sent_in_that_ord
         ),
     ];
     for (given, number, words) in cases {
-        says(ask(host, site(), "wallet_sendCalls", given).await, number, words);
+        says(ask(&wallet, site(), "wallet_sendCalls", given).await, number, words);
     }
-    says(ask(host, site(), "wallet_getCallsStatus", json!(["one"])).await, code::UNKNOWN_BUNDLE, "no bundle");
+    says(ask(&wallet, site(), "wallet_getCallsStatus", json!(["one"])).await, code::UNKNOWN_BUNDLE, "no bundle");
     assert!(host.approvals(&USER, true).await.expect("approvals").is_empty(), "nothing was asked");
 
     // The second call can only succeed behind the first: a contract that the first one makes does not exist before.
@@ -91,7 +93,7 @@ async fn row_09_a_bundle_is_one_question_with_every_call_and_is_sent_in_that_ord
         warned(&request, "Call 3: You have not sent") && warned(&request, "those before it stay done"),
         "{request:#?}"
     );
-    let told = ended(host, "order-1").await;
+    let told = ended(&wallet, "order-1").await;
     assert_eq!((&told["status"], &told["atomic"], &told["version"]), (&json!(200), &json!(false), &json!("2.0.0")));
     assert_eq!((&told["id"], &told["chainId"]), (&json!("order-1"), &json!("0x7a69")));
     let receipts = told["receipts"].as_array().expect("receipts");
@@ -108,23 +110,23 @@ async fn row_09_a_bundle_is_one_question_with_every_call_and_is_sent_in_that_ord
 
     // The same id again is no second bundle; another caller neither has nor sees it.
     says(
-        ask(host, site(), "wallet_sendCalls", bundle(me, Some("order-1"), calls)).await,
+        ask(&wallet, site(), "wallet_sendCalls", bundle(me, Some("order-1"), calls)).await,
         code::DUPLICATE_BUNDLE,
         "order-1",
     );
-    says(ask(host, app(), "wallet_getCallsStatus", json!(["order-1"])).await, code::UNKNOWN_BUNDLE, "");
-    ask(host, site(), "wallet_showCallsStatus", json!(["order-1"])).await.expect("shown");
+    says(ask(&wallet, app(), "wallet_getCallsStatus", json!(["order-1"])).await, code::UNKNOWN_BUNDLE, "");
+    ask(&wallet, site(), "wallet_showCallsStatus", json!(["order-1"])).await.expect("shown");
     let notices = host.notices(&USER, true).await.expect("notices");
     assert!(notices[0].text.contains("asks you to look at its calls"), "{notices:#?}");
 
     // A no; a page that leaves takes along what it could not ask for again.
-    let (answer, ()) = tokio::join!(ask(host, site(), "wallet_sendCalls", bundle(me, Some("no"), one())), async {
+    let (answer, ()) = tokio::join!(ask(&wallet, site(), "wallet_sendCalls", bundle(me, Some("no"), one())), async {
         wallet.reject(&wallet.waiting().await).await;
     });
     says(answer, code::REJECTED, "rejected");
-    assert_eq!(status(host, "no").await["status"], 400);
+    assert_eq!(status(&wallet, "no").await["status"], 400);
     {
-        let leaving = ask(host, site(), "wallet_sendCalls", bundle(me, None, one()));
+        let leaving = ask(&wallet, site(), "wallet_sendCalls", bundle(me, None, one()));
         tokio::select! { _ = leaving => panic!("nobody answered"), _ = wallet.waiting() => {} }
     }
     assert!(queue(host).await.is_empty());
@@ -134,8 +136,8 @@ async fn row_09_a_bundle_is_one_question_with_every_call_and_is_sent_in_that_ord
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bundle_stops_at_the_call_that_fails_and_says_what_is_done() {
     let anvil = Anvil::start().await;
-    let mut wallet = Wallet::new(&anvil).await;
-    connect(&mut wallet, &[site()]).await;
+    let wallet = Wallet::new(&anvil).await;
+    connect(&wallet, site(), &[0]).await;
     let (host, network) = (wallet.host(), anvil.network().await);
     let me = owner(&wallet).await;
     let coin = deploy(&network, "Coin", Some(me)).await;
@@ -144,12 +146,9 @@ async fn a_bundle_stops_at_the_call_that_fails_and_says_what_is_done() {
         { "to": coin, "data": transfer(FRIEND, 1_000_000_000) },
         { "to": FRIEND, "value": "0x6" },
     ]);
-    let asked = {
-        let (host, given) = (host.clone(), bundle(me, Some("partly"), calls));
-        tokio::spawn(async move { ask(&host, site(), "wallet_sendCalls", given).await })
-    };
+    let asked = asking(&wallet, site(), "wallet_sendCalls", bundle(me, Some("partly"), calls));
     let request = wallet.waiting().await;
-    assert_eq!(status(host, "partly").await["status"], 100);
+    assert_eq!(status(&wallet, "partly").await["status"], 100);
     // Between question and answer the coins leave by another way.
     network.request("anvil_impersonateAccount", json!([me])).await.expect("anvil can");
     let away = json!([{ "from": me, "to": coin, "data": transfer(RICH, 1), "gas": "0x186a0" }]);
@@ -159,7 +158,7 @@ async fn a_bundle_stops_at_the_call_that_fails_and_says_what_is_done() {
     assert_eq!(done.state, "failed", "{done:#?}");
     let told = done.outcome["error"].as_str().expect("words").to_owned();
     assert!(told.starts_with("call 2 of 3 failed") && told.contains("the 1 before it are done"), "{told}");
-    let told = ended(host, "partly").await;
+    let told = ended(&wallet, "partly").await;
     assert_eq!((&told["status"], told["receipts"].as_array().map(Vec::len)), (&json!(600), Some(1)));
     assert_eq!(network.balance(FRIEND).await.expect("a balance"), U256::from(5));
     host.shutdown().await;
@@ -169,24 +168,19 @@ async fn a_bundle_stops_at_the_call_that_fails_and_says_what_is_done() {
 async fn row_20_a_bundle_goes_on_after_a_restart_and_sends_nothing_twice() {
     let anvil = Anvil::start().await;
     let mut wallet = Wallet::new(&anvil).await;
-    connect(&mut wallet, &[site()]).await;
+    connect(&wallet, site(), &[0]).await;
     let network = anvil.network().await;
     let me = owner(&wallet).await;
     let sent = async || network.request("eth_getTransactionCount", json!([me, "pending"])).await.expect("a count");
     let mine = async || network.request("evm_mine", json!([])).await.expect("mined");
     network.request("evm_setAutomine", json!([false])).await.expect("set");
-    let asking = |id: &str, method: &'static str, value: &str| {
-        let call = json!({ "to": FRIEND, "value": value });
-        let given = match method {
-            "wallet_sendCalls" => bundle(me, Some(id), json!([call, call, call])),
-            _ => json!([{ "from": me, "to": FRIEND, "value": value }]),
-        };
-        let host = wallet.host().clone();
-        tokio::spawn(async move { ask(&host, site(), method, given).await })
-    };
+    let call = || json!({ "to": FRIEND, "value": "0x1" });
 
     // What waits for an answer when the wallet stops: a bundle with a name stays, a transaction's asker is gone.
-    let tasks = [asking("waits", "wallet_sendCalls", "0x1"), asking("", "eth_sendTransaction", "0x9")];
+    let tasks = [
+        asking(&wallet, site(), "wallet_sendCalls", bundle(me, Some("waits"), json!([call(), call(), call()]))),
+        asking(&wallet, site(), "eth_sendTransaction", json!([{ "from": me, "to": FRIEND, "value": "0x9" }])),
+    ];
     until("both wait", async || (queue(wallet.host()).await.len() == 2).then_some(())).await;
     for task in tasks {
         task.abort();
@@ -195,18 +189,18 @@ async fn row_20_a_bundle_goes_on_after_a_restart_and_sends_nothing_twice() {
     wallet.restart().await;
     let request = wallet.waiting().await;
     assert_eq!((queue(wallet.host()).await.len(), request.kind.as_str()), (1, "bundle"));
-    assert_eq!(status(wallet.host(), "waits").await["status"], 100);
+    assert_eq!(status(&wallet, "waits").await["status"], 100);
 
     // Stopped in the middle, twice: each call is sent once.
-    crate::consent::decide(&wallet, &request).await;
+    decide(&wallet, &request).await;
     for count in ["0x1", "0x2", "0x3"] {
         until("the next call is sent", async || (sent().await == count).then_some(())).await;
         wallet.restart().await;
-        assert_eq!(status(wallet.host(), "waits").await["status"], 100);
+        assert_eq!(status(&wallet, "waits").await["status"], 100);
         assert_eq!(sent().await, count, "nothing is sent behind one that is not in a block");
         mine().await;
     }
-    let told = ended(wallet.host(), "waits").await;
+    let told = ended(&wallet, "waits").await;
     assert_eq!((&told["status"], told["receipts"].as_array().map(Vec::len)), (&json!(200), Some(3)), "{told}");
     assert_eq!(sent().await, "0x3");
     assert_eq!(network.balance(FRIEND).await.expect("a balance"), U256::from(3));

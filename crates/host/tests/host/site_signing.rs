@@ -1,17 +1,15 @@
 //! What a website or an app may have signed and sent in the name of an own account: only what was granted, only after a
 //! yes, only what was shown.
 
-use crate::consent::queue;
+use crate::consent::{decide, queue};
 use crate::duties::{FRIEND, POISON, contract, deploy, hex_of, owner, row, transact, warned};
 use crate::says;
+use crate::sites::{ask, asking, connect};
 use crate::support::*;
 use alloy::primitives::{Address, Signature, U256};
-use entresol_host::callers::CallerMethod;
 use entresol_host::error::code;
 use entresol_host::messages::{ApprovalView, SendInput};
-use entresol_host::{Caller, Host, HostError};
-use entresol_store::{CallerConnection, Store};
-use entresol_vault::Vault;
+use entresol_host::{Caller, HostError};
 use serde_json::{Value as Json, json};
 use std::sync::LazyLock;
 
@@ -26,27 +24,6 @@ pub(crate) fn app() -> &'static Caller {
     &APP
 }
 
-/// Gives `callers` the first account, as the user's yes does.
-pub(crate) async fn connect(wallet: &mut Wallet, callers: &[&Caller]) {
-    wallet.stop().await;
-    {
-        let home = wallet.home.path();
-        let (_, key) = Vault::open(&home.join("keystore.json"), &PASSPHRASE.into()).expect("opened");
-        let store = Store::open(&home.join("wallet.db"), key.expose()).expect("opened");
-        for caller in callers {
-            let connection = CallerConnection { caller: caller.key(), accounts: vec![0], network: None, changed_at: 1 };
-            store.put_connection(&connection, None).expect("stored");
-        }
-    }
-    wallet.restart().await;
-}
-
-/// Asks as the listener does.
-pub(crate) async fn ask(host: &Host, caller: &Caller, method: &str, params: Json) -> Result<Json, HostError> {
-    let asked = CallerMethod::by_name(method).expect("in the table").run(host, caller, params);
-    tokio::time::timeout(DEADLINE, asked).await.expect("an answer in time")
-}
-
 /// Asks, and says yes to what is shown; gives the answer and the request.
 pub(crate) async fn agree(
     wallet: &Wallet,
@@ -54,7 +31,7 @@ pub(crate) async fn agree(
     method: &str,
     params: Json,
 ) -> (Result<Json, HostError>, ApprovalView) {
-    tokio::join!(ask(wallet.host(), caller, method, params), async {
+    tokio::join!(ask(wallet, caller, method, params), async {
         let request = wallet.waiting().await;
         wallet.approve(&request).await;
         request
@@ -81,8 +58,9 @@ fn sign_in(domain: &str, account: Address, chain: u64) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn row_08_a_site_gets_a_signature_only_of_what_was_shown_and_granted() {
     let anvil = Anvil::start().await;
-    let mut wallet = Wallet::new(&anvil).await;
-    connect(&mut wallet, &[site(), app()]).await;
+    let wallet = Wallet::new(&anvil).await;
+    connect(&wallet, site(), &[0]).await;
+    connect(&wallet, app(), &[0]).await;
     let host = wallet.host();
     let me = owner(&wallet).await;
 
@@ -123,8 +101,8 @@ async fn row_08_a_site_gets_a_signature_only_of_what_was_shown_and_granted() {
         ("eth_signTypedData_v4", json!([me, "{\"types\":{},\"types\":{}}"]), code::INVALID_PARAMS, "stands twice"),
     ];
     for (method, params, number, words) in cases {
-        says(ask(host, site(), method, params.clone()).await, number, words);
-        let error = ask(host, &stranger, method, params).await.expect_err("refused");
+        says(ask(&wallet, site(), method, params.clone()).await, number, words);
+        let error = ask(&wallet, &stranger, method, params).await.expect_err("refused");
         assert!([code::UNAUTHORIZED, code::INVALID_PARAMS].contains(&error.code), "{error}");
     }
     assert_eq!(host.approvals(&USER, true).await.expect("approvals").len(), before, "nothing was asked");
@@ -138,12 +116,12 @@ async fn row_08_a_site_gets_a_signature_only_of_what_was_shown_and_granted() {
     }
 
     // A no is a no; who leaves takes the question along; a locked wallet asks nothing.
-    let (answer, ()) = tokio::join!(ask(host, site(), "personal_sign", json!(["no", me])), async {
+    let (answer, ()) = tokio::join!(ask(&wallet, site(), "personal_sign", json!(["no", me])), async {
         wallet.reject(&wallet.waiting().await).await;
     });
     says(answer, code::REJECTED, "rejected");
     {
-        let leaving = ask(host, site(), "personal_sign", json!(["leaving", me]));
+        let leaving = ask(&wallet, site(), "personal_sign", json!(["leaving", me]));
         tokio::select! { _ = leaving => panic!("nobody answered"), _ = wallet.waiting() => {} }
     }
     assert!(queue(host).await.is_empty());
@@ -151,7 +129,7 @@ async fn row_08_a_site_gets_a_signature_only_of_what_was_shown_and_granted() {
     for (method, params) in
         [("personal_sign", json!(["hello", me])), ("eth_sendTransaction", json!([{ "from": me, "to": FRIEND }]))]
     {
-        says(ask(host, site(), method, params).await, code::UNAUTHORIZED, "locked");
+        says(ask(&wallet, site(), method, params).await, code::UNAUTHORIZED, "locked");
     }
     host.shutdown().await;
 }
@@ -159,8 +137,9 @@ async fn row_08_a_site_gets_a_signature_only_of_what_was_shown_and_granted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn row_05_a_sign_in_is_signed_for_the_site_that_asks_and_for_no_other() {
     let anvil = Anvil::start().await;
-    let mut wallet = Wallet::new(&anvil).await;
-    connect(&mut wallet, &[site(), app()]).await;
+    let wallet = Wallet::new(&anvil).await;
+    connect(&wallet, site(), &[0]).await;
+    connect(&wallet, app(), &[0]).await;
     let host = wallet.host();
     let me = owner(&wallet).await;
     let own = sign_in("shop.example:8443", me, 31337);
@@ -180,7 +159,7 @@ async fn row_05_a_sign_in_is_signed_for_the_site_that_asks_and_for_no_other() {
     for (text, words) in &cases {
         let hex = format!("0x{}", hex::encode(text));
         for data in [text.as_str(), hex.as_str()] {
-            says(ask(host, site(), "personal_sign", json!([data, me])).await, code::UNAUTHORIZED, words);
+            says(ask(&wallet, site(), "personal_sign", json!([data, me])).await, code::UNAUTHORIZED, words);
         }
     }
     assert!(queue(host).await.is_empty());
@@ -199,8 +178,8 @@ async fn row_05_a_sign_in_is_signed_for_the_site_that_asks_and_for_no_other() {
 #[tokio::test(flavor = "multi_thread")]
 async fn row_09_a_sites_transaction_is_sent_as_shown_or_not_at_all() {
     let anvil = Anvil::start().await;
-    let mut wallet = Wallet::new(&anvil).await;
-    connect(&mut wallet, &[site()]).await;
+    let wallet = Wallet::new(&anvil).await;
+    connect(&wallet, site(), &[0]).await;
     let (host, network) = (wallet.host(), anvil.network().await);
     let me = owner(&wallet).await;
     let coin = deploy(&network, "Coin", Some(me)).await;
@@ -233,10 +212,10 @@ async fn row_09_a_sites_transaction_is_sent_as_shown_or_not_at_all() {
         (json!({ "from": me, "to": FRIEND, "value": "0x8ac7230489e80001" }), code::TRANSACTION_REJECTED, "has 10 ETH"),
     ];
     for (given, number, words) in cases {
-        says(ask(host, site(), "eth_sendTransaction", send(given)).await, number, words);
+        says(ask(&wallet, site(), "eth_sendTransaction", send(given)).await, number, words);
     }
     says(
-        ask(host, site(), "eth_signTransaction", json!([{ "from": me }])).await,
+        ask(&wallet, site(), "eth_signTransaction", json!([{ "from": me }])).await,
         code::UNSUPPORTED,
         "eth_sendTransaction",
     );
@@ -263,7 +242,7 @@ async fn row_09_a_sites_transaction_is_sent_as_shown_or_not_at_all() {
     assert_eq!(network.balance(FRIEND).await.expect("a balance"), U256::from(5e17 as u64));
     // Row 10: known now, and what resembles it is flagged, for the site as for the user's own hand.
     let (answer, ()) = tokio::join!(
-        ask(host, site(), "eth_sendTransaction", send(json!({ "from": me, "to": POISON, "value": "0x1" }))),
+        ask(&wallet, site(), "eth_sendTransaction", send(json!({ "from": me, "to": POISON, "value": "0x1" }))),
         async {
             let request = wallet.waiting().await;
             assert!(warned(&request, "LOOK-ALIKE"), "{request:#?}");
@@ -283,7 +262,7 @@ async fn row_09_a_sites_transaction_is_sent_as_shown_or_not_at_all() {
     // An unlimited allowance is loud.
     let approve = format!("0x095ea7b3{:0>64}{}", hex_of(FRIEND), "f".repeat(64));
     let (answer, ()) = tokio::join!(
-        ask(host, site(), "eth_sendTransaction", send(json!({ "from": me, "to": coin, "data": approve }))),
+        ask(&wallet, site(), "eth_sendTransaction", send(json!({ "from": me, "to": coin, "data": approve }))),
         async {
             let request = wallet.waiting().await;
             assert!(warned(&request, "UNLIMITED"), "{request:#?}");
@@ -324,16 +303,13 @@ async fn row_09_a_sites_transaction_is_sent_as_shown_or_not_at_all() {
 #[tokio::test(flavor = "multi_thread")]
 async fn stated_nonces_are_kept_in_whatever_order_the_user_agrees() {
     let anvil = Anvil::start().await;
-    let mut wallet = Wallet::new(&anvil).await;
-    connect(&mut wallet, &[app()]).await;
+    let wallet = Wallet::new(&anvil).await;
+    connect(&wallet, app(), &[0]).await;
     let host = wallet.host();
     let me = owner(&wallet).await;
     let given =
         |nonce: u64, value: &str| json!([{ "from": me, "to": FRIEND, "value": value, "nonce": format!("{nonce:#x}") }]);
-    let send = |nonce: u64, value: &'static str| {
-        let (host, params) = (host.clone(), given(nonce, value));
-        tokio::spawn(async move { ask(&host, app(), "eth_sendTransaction", params).await })
-    };
+    let send = |nonce: u64, value: &str| asking(&wallet, app(), "eth_sendTransaction", given(nonce, value));
     let waiting = async |count: usize| {
         until("they wait", async || Some(queue(host).await).filter(|all| all.len() == count)).await
     };
@@ -342,10 +318,10 @@ async fn stated_nonces_are_kept_in_whatever_order_the_user_agrees() {
     let second = send(1, "0x2");
     let both = waiting(2).await;
     // A gap, and what is used already, are refused.
-    says(ask(host, app(), "eth_sendTransaction", given(3, "0x3")).await, code::INVALID_PARAMS, "nonce 3");
+    says(ask(&wallet, app(), "eth_sendTransaction", given(3, "0x3")).await, code::INVALID_PARAMS, "nonce 3");
     let later = both.iter().find(|one| row(one, "Nonce").starts_with("1:")).expect("there");
     let earlier = both.iter().find(|one| row(one, "Nonce").starts_with("0:")).expect("there");
-    crate::consent::decide(&wallet, later).await;
+    decide(&wallet, later).await;
     until("the later one is approved and waits", async || {
         let view = host.approval(&USER, later.id).await.expect("there");
         (view.state == "approved").then_some(())
@@ -367,7 +343,7 @@ async fn stated_nonces_are_kept_in_whatever_order_the_user_agrees() {
     let behind = send(3, "0x2");
     let both = waiting(2).await;
     let behind_view = both.iter().find(|one| row(one, "Nonce").starts_with("3:")).expect("there");
-    crate::consent::decide(&wallet, behind_view).await;
+    decide(&wallet, behind_view).await;
     wallet.reject(both.iter().find(|one| one.id != behind_view.id).expect("there")).await;
     says(before.await.expect("ran"), code::REJECTED, "rejected");
     says(behind.await.expect("ran"), code::TRANSACTION_REJECTED, "nonce 3 was asked for");
