@@ -145,9 +145,11 @@ impl From<entresol_layer1::Layer1Error> for HostError {
         use entresol_layer1::Layer1Error as E;
         let code = match &error {
             E::Unreachable { .. } | E::Closed => code::DISCONNECTED,
-            E::Reverted { .. } | E::Rejected { .. } | E::FeeAboveCeiling { .. } | E::NotReplaceable { .. } => {
-                code::TRANSACTION_REJECTED
-            }
+            E::Reverted { .. }
+            | E::Rejected { .. }
+            | E::FeeAboveCeiling { .. }
+            | E::NonceNotNext { .. }
+            | E::NotReplaceable { .. } => code::TRANSACTION_REJECTED,
             E::ChainIdMismatch { .. } | E::Config(_) => code::INVALID_PARAMS,
             E::UnknownTransaction(_) => code::NOT_FOUND,
             _ => code::INTERNAL,

@@ -1,7 +1,7 @@
 //! Bundles of calls (EIP-5792): one question, several transactions, never one of them twice.
 
 use crate::consent::{decide, queue};
-use crate::duties::{FRIEND, deploy, hex_of, owner, row, warned};
+use crate::duties::{FRIEND, contract, deploy, hex_of, owner, row, warned};
 use crate::says;
 use crate::site_signing::{agree, app, site};
 use crate::sites::{ask, asking, connect};
@@ -74,19 +74,18 @@ async fn row_09_a_bundle_is_one_question_with_every_call_and_is_sent_in_that_ord
     says(ask(&wallet, site(), "wallet_getCallsStatus", json!(["one"])).await, code::UNKNOWN_BUNDLE, "no bundle");
     assert!(host.approvals(&USER, true).await.expect("approvals").is_empty(), "nothing was asked");
 
-    // The second call can only succeed behind the first: a contract that the first one makes does not exist before.
+    // Each call is tried behind those before it.
     let calls = json!([
-        { "data": crate::duties::contract("Coin", Some(me)) },
-        { "to": me.create(0), "data": transfer(FRIEND, 7) },
+        { "to": coin, "data": transfer(FRIEND, 7) },
+        { "to": coin, "data": transfer(FRIEND, 8) },
         { "to": FRIEND, "value": "0x5" },
     ]);
     let (answer, request) =
         agree(&wallet, site(), "wallet_sendCalls", bundle(me, Some("order-1"), calls.clone())).await;
     assert_eq!(answer.expect("agreed")["id"], "order-1");
     assert_eq!((request.kind.as_str(), row(&request, "Caller")), ("bundle", site().to_string().as_str()));
-    assert!(row(&request, "1. Creates").starts_with("Create a contract"), "{request:#?}");
-    assert!(row(&request, "2. Calls").contains("Send 7 "), "{request:#?}");
-    assert!(row(&request, "2. Changes").starts_with("account 0: −"), "{request:#?}");
+    assert!(row(&request, "1. Calls").starts_with("Send 0.000007 "), "{request:#?}");
+    assert!(row(&request, "2. Changes").starts_with("account 0: −0.000008 "), "{request:#?}");
     assert_eq!(row(&request, "3. Sends"), "0.000000000000000005 ETH (5 wei)");
     assert!(row(&request, "Fees together").contains("at most"), "{request:#?}");
     assert!(
@@ -107,6 +106,19 @@ async fn row_09_a_bundle_is_one_question_with_every_call_and_is_sent_in_that_ord
     assert_eq!(network.balance(FRIEND).await.expect("a balance"), U256::from(5));
     let count = network.request("eth_getTransactionCount", json!([me, "latest"])).await.expect("a count");
     assert_eq!(count, "0x3");
+
+    // A contract that the first call makes and the second one calls. This node tries no creation before other calls: the
+    // wallet says so.
+    let made = json!([
+        { "data": contract("Coin", Some(me)) },
+        { "to": me.create(3), "data": transfer(FRIEND, 7) },
+    ]);
+    let (answer, request) = agree(&wallet, site(), "wallet_sendCalls", bundle(me, Some("made"), made)).await;
+    answer.expect("agreed");
+    assert!(row(&request, "1. Creates").starts_with("Create a contract"), "{request:#?}");
+    assert!(warned(&request, "Call 2: Your node cannot simulate several calls"), "{request:#?}");
+    let told = ended(&wallet, "made").await;
+    assert_eq!((&told["status"], told["receipts"].as_array().map(Vec::len)), (&json!(200), Some(2)), "{told}");
 
     // The same id again is no second bundle; another caller neither has nor sees it.
     says(
