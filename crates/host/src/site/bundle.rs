@@ -116,12 +116,13 @@ pub(crate) async fn send_calls(mut asked: Asked) -> Result<Json, HostError> {
     let (mut fee, mut ceiling) = (U256::ZERO, U256::ZERO);
     for (position, given) in given.calls.iter().enumerate() {
         let number = position + 1;
-        let what = format!("wallet_sendCalls: call {number}");
-        let call = call(from, &given.to, &given.value, &[&given.data], &what)?;
+        let field = format!("wallet_sendCalls: call {number}");
+        let call = call(from, &given.to, &given.value, &[&given.data], &field)?;
         let described = describe(&asking.host, network, &call).await?;
+        let what = ether(call.value);
         let planned = Planned {
             from: &words,
-            what: &described.sentence,
+            what: &what,
             call: &call,
             before: &calls,
             fees_before: fee,
