@@ -68,7 +68,8 @@ export interface Layer2Request<N extends string = string> {
 /** Data of the `message` event with type `layer2_stateChanged`. */
 export interface Layer2StateChanged {
   readonly type: "layer2_stateChanged";
-  readonly data: { readonly solution: string; readonly state: Readonly<Record<string, any>> };
+  /** Number and name of the solution, and all state that the page was granted there: it takes the place of what was. */
+  readonly data: { readonly solution: number; readonly name: string; readonly state: Readonly<Record<string, any>> };
 }
 
 /** An ERC-2255 permission. */
