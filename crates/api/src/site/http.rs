@@ -221,7 +221,10 @@ pub(super) fn refuse(status: StatusCode, why: &str) -> Response {
         StatusCode::FORBIDDEN | StatusCode::MISDIRECTED_REQUEST => codes::UNAUTHORISED,
         _ => codes::INVALID_REQUEST,
     };
-    answer(status, &rpc::response(&Json::Null, Err(RpcError::new(code, why))))
+    let mut refused = answer(status, &rpc::response(&Json::Null, Err(RpcError::new(code, why))));
+    // Nor does it keep a place: pages' requests end here, and browsers would hold their connections for minutes.
+    refused.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    refused
 }
 
 /// A JSON body.

@@ -218,3 +218,62 @@ fn odd_messages_end_the_connection() {
         -32602,
     );
 }
+
+/// A small generator of its own, so that a failure comes again.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % limit as u64) as usize
+    }
+}
+
+#[test]
+fn whatever_comes_the_books_are_right() {
+    let whole = [
+        r#"{"type":"open","document":1,"origin":"https://a.example"}"#,
+        r#"{"type":"open","document":2,"origin":"null"}"#,
+        r#"{"type":"request","document":1,"id":3,"method":"eth_accounts","params":[]}"#,
+        r#"{"type":"request","document":2,"id":4,"method":"layer2_call","params":{"a":[1,{"b":null}]}}"#,
+        r#"{"type":"close","document":1}"#,
+        r#"{"type":"popup","id":1,"origin":"https://a.example"}"#,
+        r#"{"type":"pair","name":"x"}"#,
+        r#"{"type":"hello","version":1,"key":"AA","signature":"AA"}"#,
+    ];
+    let (mut dice, mut machine, mut running) = (Dice(1775), welcomed(), Vec::new());
+    let (mut steps, mut refused) = (0, 0);
+    for _ in 0..60_000 {
+        let mut message = whole[dice.below(whole.len())].as_bytes().to_vec();
+        // Numbers of documents and requests that meet one another.
+        for byte in &mut message {
+            if byte.is_ascii_digit() && dice.below(2) == 0 {
+                *byte = b'1' + dice.below(9) as u8;
+            }
+        }
+        for _ in 0..dice.below(6).saturating_sub(3) {
+            let at = dice.below(message.len());
+            match dice.below(3) {
+                0 => message[at] = dice.below(256) as u8,
+                1 => drop(message.remove(at)),
+                _ => message.insert(at, b"{}[]\",:0"[dice.below(8)]),
+            }
+        }
+        match machine.receive(&String::from_utf8_lossy(&message)) {
+            Ok(Step::Request { document, serial, id, .. }) => running.push((document, serial, id)),
+            Ok(_) => steps += 1,
+            // The connection would end; here it goes on, as the harder test.
+            Err(Refused(why)) => refused += usize::from(!why.is_empty()),
+        }
+        if dice.below(2) == 0 && !running.is_empty() {
+            let (document, serial, id) = running.swap_remove(dice.below(running.len()));
+            machine.finished(document, serial, id);
+        }
+        let open: usize = machine.documents.values().map(|document| document.requests.len()).sum();
+        assert_eq!(machine.requests, open);
+        assert!(open <= running.len() && machine.documents.len() <= MAX_DOCUMENTS);
+    }
+    assert!(steps > 1_000 && refused > 1_000, "{steps} {refused}");
+}
