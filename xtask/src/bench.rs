@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, ensure};
 use serde_json::{Value, json};
 
-use crate::test;
+use crate::{install, test};
 
 /// Options of `cargo xtask bench`.
 #[derive(clap::Args, Clone, Debug)]
@@ -23,6 +23,8 @@ pub(crate) struct BenchArgs {
 struct Bench {
     name: &'static str,
     about: &'static str,
+    /// Programs besides Rust, and their packages.
+    programs: &'static [&'static str],
     /// Arguments of cargo.
     cargo: &'static [&'static str],
 }
@@ -31,12 +33,20 @@ const BENCHES: &[Bench] = &[
     Bench {
         name: "store",
         about: "key-value data of 10 000 solutions: reads, durable writes, group commit",
+        programs: &[],
         cargo: &["bench", "--quiet", "--profile", "release", "--package", "entresol-store", "--bench", "kv"],
     },
     Bench {
         name: "wallet",
         about: "unlocking the seed, and the start of the daemon with 100 solutions",
+        programs: &[],
         cargo: &["bench", "--quiet", "--profile", "release", "--package", "entresol", "--bench", "wallet"],
+    },
+    Bench {
+        name: "websites",
+        about: "a page's requests through browser, extension, bridge and daemon to a plugin and to layer 1",
+        programs: &["chromium"],
+        cargo: &["bench", "--quiet", "--profile", "release", "--package", "entresol", "--bench", "websites"],
     },
 ];
 
@@ -70,6 +80,9 @@ pub(crate) fn run(arguments: &BenchArgs) -> anyhow::Result<()> {
 }
 
 fn measure(bench: &Bench) -> anyhow::Result<Vec<Value>> {
+    if !bench.programs.is_empty() {
+        install::ensure_programs(bench.programs, bench.programs)?;
+    }
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(bench.cargo).current_dir(test::repository()?).stdout(Stdio::piped());
     test::forget_own_package(&mut command);
