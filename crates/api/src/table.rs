@@ -492,7 +492,7 @@ pub static METHODS: &[Method] = &[
     method!("notices", Free, All, |c, _, actor, input| c.host.notices(&actor, !input.all).await?),
     method!("notice_read", Free, Number, |c, _, actor, input| c.host.notice_read(&actor, input.id).await?),
     // The daemon.
-    // The page shows the whole wallet to whoever opens this address, so making one is deciding.
+    // Whoever opens this address sees the whole wallet and decides for its user, so making one is deciding.
     method!("web_link", Session, Nothing, |c, _, actor, _| {
         c.host.authorize(&actor, &Operation::Decide, "web_link")?;
         let Some(link) = &c.web_link else {

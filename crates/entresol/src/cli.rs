@@ -57,7 +57,7 @@ pub(crate) enum Command {
     Lock,
     /// Show whether the daemon runs and what waits
     Status,
-    /// Print a one-time address of the local web page
+    /// Print a one-time address of the wallet's page: look, decide and act in a browser
     Web,
     /// Change the wallet's passphrase
     #[command(subcommand)]

@@ -99,7 +99,9 @@ pub(crate) async fn status(context: &Context) -> anyhow::Result<()> {
 pub(crate) async fn web(context: &Context) -> anyhow::Result<()> {
     let link: Json = context.daemon().await?.call("web_link", json!({})).await?;
     let url = link.as_str().context("the daemon's answer has no address; is it of this version?")?;
-    context.out.either(&json!({ "url": url }), |_| format!("{}\n(works once; keep it to yourself)", visible(url)))
+    context.out.either(&json!({ "url": url }), |_| {
+        format!("{}\n(works once; whoever opens it can decide for you: keep it to yourself)", visible(url))
+    })
 }
 
 pub(crate) async fn network(context: &Context, command: Network) -> anyhow::Result<()> {
