@@ -45,6 +45,8 @@ fn a_page_goes_on_when_the_browser_has_stopped_the_worker() {
     stage.pending();
     let stop = |what: &str| {
         let worker = until(what, || stage.browser().worker());
+        // The line stands, so that what is heard below is of the next one.
+        page.until("ethereum.isConnected()");
         page.eval("told.length = 0");
         stage.browser().call("Target.closeTarget", json!({ "targetId": worker }));
         page.until("heard('disconnect').length === 1");
