@@ -3,6 +3,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests write files of their own")]
 
+mod bundles;
 mod canary;
 mod cli;
 mod consent;
