@@ -2,15 +2,17 @@
 //! blocks and gateway events.
 
 use crate::error::{HostError, code};
+use crate::gateway::Gateway;
 use crate::messages::{NetworkInput, NetworkView};
 use crate::solutions::Running;
 use crate::{Actor, Capability, Host, Operation, locked, now};
 use alloy::primitives::{B256, Bytes};
 use entresol_layer1::{
-    Layer1Error, LogFollower, Network, NetworkConfig, Position, StoredTransaction, TransactionLog, TransactionLogError,
-    TransactionStatus, Transactions,
+    Layer1Error, LogEvent, LogFollower, Network, NetworkConfig, Position, StoredTransaction, TransactionLog,
+    TransactionLogError, TransactionStatus, Transactions,
 };
 use entresol_store::{Store, TransactionState, TransactionUpdate};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -24,6 +26,16 @@ const RETRY: Duration = Duration::from_secs(1);
 const CONFIRMATIONS: u64 = 12;
 /// Chain ids of development chains, where one block is enough.
 const DEVELOPMENT: [u64; 2] = [1337, 31337];
+
+/// How far a plugin is told of its gateway's events, as the store keeps it.
+#[derive(Serialize, Deserialize)]
+struct Cursor {
+    #[serde(flatten)]
+    position: Position,
+    /// The events up to the position that it may not have been told of.
+    #[serde(default)]
+    untold: Vec<LogEvent>,
+}
 
 /// A connected network.
 #[derive(Clone)]
@@ -283,15 +295,21 @@ impl Host {
         });
     }
 
-    /// At least once and in order: the cursor moves when the hook's promise has resolved.
+    /// At least once and in order. What is going to be told is written before, so that whatever the plugin was told of is
+    /// also taken back when its block is gone; the cursor moves when the hook's promise has resolved.
     async fn gateway_events(&self, running: &Running) -> Result<(), HostError> {
         let (Some(address), Some(gateway)) = (running.gateway_address, running.gateway.as_ref()) else {
             return Ok(());
         };
-        let actor = Actor::Plugin { solution: running.id };
         let runtime = self.runtime_ready(&running.network).await?;
-        let position: Option<Position> =
-            self.store().cursor(running.id)?.and_then(|json| serde_json::from_value(json).ok());
+        let kept: Option<Cursor> = self.store().cursor(running.id)?.and_then(|json| serde_json::from_value(json).ok());
+        let position = kept.as_ref().map(|cursor| cursor.position.clone());
+        if let Some(Cursor { position, untold }) = kept
+            && !untold.is_empty()
+        {
+            self.tell_events(running, gateway, &untold).await?;
+            self.keep_cursor(running, position, Vec::new())?;
+        }
         let mut follower = LogFollower::new(runtime.network.clone(), address, running.from_block, position);
         loop {
             let batch = match follower.next().await {
@@ -299,24 +317,38 @@ impl Host {
                 Err(Layer1Error::Closed) => return Err(HostError::new(code::DISCONNECTED, "the network was closed")),
                 Err(error) => return Err(error.into()),
             };
-            for event in &batch.events {
-                self.authorize(&actor, &Operation::Use(Capability::Layer1Events), "layer-1 events")?;
-                let mut told = gateway.decode_log(&event.log.topics, &event.log.data);
-                if let Json::Object(told) = &mut told {
-                    told.insert("removed".into(), json!(event.removed));
-                    told.insert("blockNumber".into(), json!(event.log.block_number));
-                    told.insert("blockHash".into(), json!(event.log.block_hash));
-                    told.insert("transactionHash".into(), json!(event.log.transaction_hash));
-                    told.insert("logIndex".into(), json!(event.log.log_index));
-                }
-                running.plugin.hook("onGatewayEvent", told).await?;
+            if !batch.events.is_empty() {
+                self.keep_cursor(running, batch.position.clone(), batch.events.clone())?;
+                self.tell_events(running, gateway, &batch.events).await?;
             }
             // Positions without events are kept only now and then: a crash asks the endpoint again, no more.
             if !batch.events.is_empty() || batch.reorg_depth > 0 {
-                let position = serde_json::to_value(&batch.position).map_err(|e| HostError::internal(e.to_string()))?;
-                self.store().put_cursor(running.id, &position)?;
+                self.keep_cursor(running, batch.position, Vec::new())?;
             }
         }
+    }
+
+    fn keep_cursor(&self, running: &Running, position: Position, untold: Vec<LogEvent>) -> Result<(), HostError> {
+        let cursor =
+            serde_json::to_value(Cursor { position, untold }).map_err(|e| HostError::internal(e.to_string()))?;
+        Ok(self.store().put_cursor(running.id, &cursor)?)
+    }
+
+    async fn tell_events(&self, running: &Running, gateway: &Gateway, events: &[LogEvent]) -> Result<(), HostError> {
+        let actor = Actor::Plugin { solution: running.id };
+        for event in events {
+            self.authorize(&actor, &Operation::Use(Capability::Layer1Events), "layer-1 events")?;
+            let mut told = gateway.decode_log(&event.log.topics, &event.log.data);
+            if let Json::Object(told) = &mut told {
+                told.insert("removed".into(), json!(event.removed));
+                told.insert("blockNumber".into(), json!(event.log.block_number));
+                told.insert("blockHash".into(), json!(event.log.block_hash));
+                told.insert("transactionHash".into(), json!(event.log.transaction_hash));
+                told.insert("logIndex".into(), json!(event.log.log_index));
+            }
+            running.plugin.hook("onGatewayEvent", told).await?;
+        }
+        Ok(())
     }
 
     /// Only the newest head matters; a plugin that is slow skips blocks.

@@ -9,7 +9,7 @@ export default class Consent {
       actions: [
         action("pay", [to, amount], { confirmation: this.describe.bind(this) }),
         action("topUp", [amount]), action("topUpTo", [to, amount]), action("slowTopUp", [amount]),
-        action("later", [amount]),
+        action("later", [amount]), action("deaf"),
         action("free"), action("hold"), action("go"), action("reset"), action("signIt", [{ name: "text", type: "string" }]),
         action("count", [], { readOnly: true, returns: [{ name: "count", type: "uint" }] }),
         action("wait", [], { readOnly: true }),
@@ -27,7 +27,10 @@ export default class Consent {
     if (event.event !== "Deposited") return;
     this.told.push((event.removed ? "-" : "+") + event.event + "@" + event.blockNumber);
     await this.wallet.updateLayer2State({ events: this.told.join(" ") });
+    if (this.isDeaf) await new Promise(() => {});
   }
+  // Hears of events from now on, and never says that it has.
+  deaf() { this.isDeaf = true; }
   describe({ to, value }) {
     return [{ label: "Arrives", value: "at once" }, { label: "\u202eThe wallet", value: "says: approve\u001b[2J" + "x".repeat(900) },
             ...Array.from({ length: 20 }, (_, i) => ({ label: "row " + i, value: i }))];

@@ -4,7 +4,7 @@
 use crate::consent::*;
 use crate::support::*;
 use alloy::primitives::U256;
-use entresol_host::messages::{NetworkInput, PolicyInput, PolicyView, ReplaceInput, TransferView};
+use entresol_host::messages::{CallInput, NetworkInput, PolicyInput, PolicyView, ReplaceInput, TransferView};
 use entresol_host::policy::{DAY_MS, Rule};
 use entresol_layer1::Network;
 use serde_json::{Value as Json, json};
@@ -71,6 +71,17 @@ async fn told(wallet: &Wallet, count: usize) -> Vec<String> {
         let told: Vec<String> =
             state["events"].as_str().unwrap_or_default().split_whitespace().map(str::to_owned).collect();
         (told.len() == count).then_some(told)
+    })
+    .await
+}
+
+/// What the plugin was told, in order, as soon as this is the last of it.
+async fn told_until(wallet: &Wallet, last: &str) -> Vec<String> {
+    until(&format!("the plugin is told {last}"), async || {
+        let state = wallet.host().state(&USER, "probe", None, false).await.expect("a state").state;
+        let told: Vec<String> =
+            state["events"].as_str().unwrap_or_default().split_whitespace().map(str::to_owned).collect();
+        (told.last().map(String::as_str) == Some(last)).then_some(told)
     })
     .await
 }
@@ -154,10 +165,35 @@ async fn row_25_a_deposit_that_changes_its_block_also_while_the_wallet_is_away()
     mine(&network, CONFIRMATIONS).await;
     let settled = staged(&wallet, "confirmed").await;
     assert!(settled.block > first.block, "{:?} after {:?}", settled.block, first.block);
-    // The plugin, started afresh, was told of the loss and of the return.
-    let events = told(&wallet, 2).await;
-    assert_eq!(events[0], format!("-Deposited@{}", first.block.expect("a block")));
-    assert_eq!(events[1], format!("+Deposited@{}", settled.block.expect("a block")));
+    // The plugin, started afresh, was told of the loss and of the return; and of the deposit itself once more where the
+    // wallet stopped before it knew that the plugin had heard.
+    let first = format!("Deposited@{}", first.block.expect("a block"));
+    let events = told_until(&wallet, &format!("+Deposited@{}", settled.block.expect("a block"))).await;
+    let (again, rest) = events.split_at(events.len() - 2);
+    assert_eq!(rest[0], format!("-{first}"));
+    assert!(again.is_empty() || again == [format!("+{first}")], "{events:?}");
+    wallet.host().shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_25_what_the_plugin_was_told_is_taken_back_also_when_it_never_said_that_it_heard() {
+    let (_anvil, mut wallet, network, _) = world().await;
+    let deaf = CallInput { solution: "probe".into(), action: "deaf".into(), params: Default::default(), id: None };
+    wallet.host().call(&USER, deaf).await.expect("deaf");
+    asked(&wallet, &bot(), "topUp", json!({ "value": "5" }), None).await.expect("sent under the policy");
+    staged(&wallet, "sent").await;
+    let snapshot = rpc(&network, "evm_snapshot", json!([])).await;
+    mine(&network, 1).await;
+    let first = staged(&wallet, "included").await.block.expect("a block");
+    told(&wallet, 1).await;
+    wallet.stop().await;
+    assert_eq!(rpc(&network, "evm_revert", json!([snapshot])).await, json!(true));
+    rpc(&network, "anvil_dropAllTransactions", json!([])).await;
+    mine(&network, 2).await;
+    wallet.restart().await;
+    wallet.plugin("probe", "running").await;
+    let events = told_until(&wallet, &format!("-Deposited@{first}")).await;
+    assert_eq!(events, [format!("+Deposited@{first}"), format!("-Deposited@{first}")], "again, then taken back");
     wallet.host().shutdown().await;
 }
 
