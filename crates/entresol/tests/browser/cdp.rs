@@ -184,14 +184,23 @@ impl Page {
         lock(&self.line).begin(Some(&self.session), method, params)
     }
 
-    /// Goes to an address and waits until it has loaded.
+    /// Goes to an address and waits until it has loaded. A page that is about to go elsewhere by itself takes over: then
+    /// once more.
     pub(crate) fn go(&self, url: &str) {
         self.call("Page.enable", json!({}));
-        self.forget("Page.loadEventFired");
-        let gone = self.call("Page.navigate", json!({ "url": url }));
-        assert!(gone.get("errorText").is_none(), "{url}: {gone}");
-        if gone.get("loaderId").is_some() {
-            self.event("Page.loadEventFired", |_| true);
+        self.call("Page.setLifecycleEventsEnabled", json!({ "enabled": true }));
+        let deadline = Instant::now() + LIMIT;
+        let gone = loop {
+            self.forget("Page.lifecycleEvent");
+            let gone = self.call("Page.navigate", json!({ "url": url }));
+            match gone.get("errorText").and_then(Json::as_str) {
+                None => break gone,
+                Some("net::ERR_ABORTED") if Instant::now() < deadline => {}
+                Some(_) => panic!("{url}: {gone}"),
+            }
+        };
+        if let Some(loader) = gone.get("loaderId") {
+            self.event("Page.lifecycleEvent", |event| event["name"] == "load" && event["loaderId"] == *loader);
         }
     }
 

@@ -23,7 +23,7 @@ fn a_site_connects_asks_and_pays_with_a_yes_and_by_policy_until_it_is_revoked() 
         "ask('layer2_call', {{ solution: 'payments', action: 'makePayment', params: {{ toAddress: '{SHOP}', value: 1n }} }})"
     );
     refused(page.attempt(&call), 4100, &[]);
-    refused(page.attempt("ask('eth_sign', ['0x00', '0x00'])"), 4200, &[]);
+    refused(page.attempt("ask('eth_sign', ['0x00', '0x00'])"), 4100, &[]);
     refused(page.attempt("ask('no_such')"), 4200, &["no_such"]);
 
     // Connect: the user says no, then yes.
@@ -35,6 +35,7 @@ fn a_site_connects_asks_and_pays_with_a_yes_and_by_policy_until_it_is_revoked() 
     stage.approve();
     assert_eq!(page.finish(asked).expect("connected"), json!([owner]));
     assert_eq!(page.eval("ask('eth_accounts')"), json!([owner]));
+    refused(page.attempt("ask('eth_sign', ['0x00', '0x00'])"), 4200, &["eth_sign"]);
     page.until("heard('accountsChanged').length === 1");
     assert_eq!(page.eval("heard('accountsChanged')[0]"), json!([owner]));
 

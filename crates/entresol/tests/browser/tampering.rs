@@ -57,7 +57,7 @@ fn row_05_a_page_sees_nothing_of_what_is_behind_the_provider() {
       ethereum.on('accountsChanged', (accounts) => { answers[answers.length] = accounts; });
       window.watching = true;
       const asked = ethereum.request({ method: 'eth_chainId' });
-      const refused = ethereum.request({ method: 'eth_sign', params: ['0x00', '0x00'] });
+      const refused = ethereum.request({ method: 'no_such', params: ['0x00', '0x00'] });
       ethereum.layer2;
       ethereum.isConnected();
       window.watching = false;

@@ -20,7 +20,8 @@ const typed = verifyTypedData(domain, types, mail, await signer.signTypedData(do
 
 const sent = await signer.sendTransaction({ to, value: parseEther("0.25") });
 const receipt = await sent.wait();
-const after = await provider.getBalance(to);
+// Named by its block: ethers gives the same answer to the same question for a quarter of a second.
+const after = await provider.getBalance(to, receipt.blockNumber);
 
 const refused = await provider.send("eth_sign", [signer.address, "0x00"]).then(() => null, (error) => error.error?.code ?? error.code);
 console.log(JSON.stringify({
