@@ -266,8 +266,10 @@ mod tests {
         }
         for (at, method) in CALLER_METHODS.iter().enumerate() {
             assert!(CALLER_METHODS[..at].iter().all(|other| other.name != method.name), "{} twice", method.name);
-            let goes_out = method.bucket == Bucket::Layer1;
-            assert!(!goes_out || READ_METHODS.contains(&method.name), "{} is no read", method.name);
+            // Besides reads, what is tried on layer 1 before the user is asked: each trial is several reads.
+            let tried = ["eth_sendTransaction", "wallet_sendCalls"].contains(&method.name);
+            let goes_out = READ_METHODS.contains(&method.name) || tried;
+            assert_eq!(method.bucket == Bucket::Layer1, goes_out, "{} is in the wrong bucket", method.name);
         }
     }
 }
