@@ -8,9 +8,10 @@ use std::process::Command;
 
 use entresol_durable::{KILL_AT, REGISTRY};
 use entresol_store::{
-    App, ApprovalState, CallState, CallerGrant, CallerGrantFilter, Callers, Decision, JournalFilter, JournalIntent,
-    Network, NewApproval, NewCall, NewReservation, NewSolution, NewTransfer, PolicyState, ReservationState,
-    SolutionStatus, Store, Transaction, TransactionState, TransactionUpdate, TransferKind, TransferUpdate,
+    App, ApprovalState, CallState, CallerConnection, CallerGrant, CallerGrantFilter, Callers, Decision, JournalFilter,
+    JournalIntent, Network, NewApproval, NewCall, NewReservation, NewSolution, NewTransfer, PolicyState,
+    ReservationState, SolutionStatus, Store, Transaction, TransactionState, TransactionUpdate, TransferKind,
+    TransferUpdate,
 };
 use serde_json::{Value, json};
 
@@ -310,6 +311,19 @@ const LIFE: &[Step] = &[
             store.revoke_caller_grant(1, 14).expect("revoked");
         },
         written: |store| !grants(store, None).is_empty() && grants(store, Some(14)).is_empty(),
+    },
+    Step {
+        point: "store.connection.put",
+        write: |store| {
+            let seen = CallerConnection {
+                caller: "app:shop".to_owned(),
+                accounts: vec![0],
+                network: Some("dev".to_owned()),
+                changed_at: 15,
+            };
+            store.put_connection(&seen, None).expect("stored");
+        },
+        written: |store| store.caller_connection("app:shop").expect("read").is_some(),
     },
     Step {
         point: "store.policy.put",
