@@ -268,8 +268,8 @@ mod tests {
             assert!(CALLER_METHODS[..at].iter().all(|other| other.name != method.name), "{} twice", method.name);
             // Besides reads, what is tried on layer 1 before the user is asked, and what looks for receipts there.
             let tried = ["eth_sendTransaction", "wallet_sendCalls", "wallet_getCallsStatus"].contains(&method.name);
-            // The wallet itself knows what the caller looks at.
-            let known = ["eth_chainId", "net_version"].contains(&method.name);
+            // The wallet itself knows these.
+            let known = ["eth_chainId", "net_version", "web3_clientVersion"].contains(&method.name);
             let goes_out = READ_METHODS.contains(&method.name) && !known || tried;
             assert_eq!(method.bucket == Bucket::Layer1, goes_out, "{} is in the wrong bucket", method.name);
         }
