@@ -17,7 +17,7 @@ fn row_27_a_site_proposes_a_name_and_an_exact_version_and_nothing_else() {
     assert_eq!(good.gateway.as_deref(), Some("0x70997970C51812dc3A010C7d01b50e0d17dc79C8"));
     for script in [
         "folder:/home/user/x",
-        "tarball:/tmp/x.tgz",
+        "tarball:x.tgz",
         "npm:payments",
         "npm:payments@latest",
         "npm:payments@^1.2.3",
