@@ -24,6 +24,7 @@ mod error;
 mod guest;
 mod instance;
 mod limits;
+mod machine;
 mod message;
 mod services;
 mod threads;

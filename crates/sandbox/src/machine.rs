@@ -1,0 +1,117 @@
+//! The engine's instance in linear memory, and what its exports do.
+
+use wasmtime::{Memory, Store, Trap, TypedFunc};
+
+use crate::guest::Guest;
+use crate::{Engine, HostFault, Limits, ModuleKind, SandboxError};
+
+/// The sandbox's globals: one function body in four files.
+pub(crate) const GLOBALS: &str = concat!(
+    include_str!("js/primordials.js"),
+    include_str!("js/basics.js"),
+    include_str!("js/web.js"),
+    include_str!("js/boundary.js")
+);
+
+/// `shim.c`'s names for whose code is evaluated.
+#[derive(Clone, Copy)]
+pub(crate) enum Layer {
+    Globals = 0,
+    Prelude = 1,
+    Script = 2,
+}
+
+/// The engine's instance and its exports.
+pub(crate) struct Machine {
+    pub(crate) store: Store<Guest>,
+    pub(crate) memory: Memory,
+    allocate: TypedFunc<u32, u32>,
+    evaluate: TypedFunc<(i32, i32, u32, u32, u32), i32>,
+    pub(crate) deliver: TypedFunc<(u32, u32), ()>,
+    pub(crate) fire: TypedFunc<u32, ()>,
+}
+
+/// Why the guest stopped within a call: a trap, to be classified with the guest's state, or a reason known already.
+pub(crate) enum Stop {
+    Wasm(wasmtime::Error),
+    Known(SandboxError),
+}
+
+impl From<wasmtime::Error> for Stop {
+    fn from(error: wasmtime::Error) -> Self {
+        Self::Wasm(error)
+    }
+}
+
+/// The reason in words that whoever runs the script can use.
+pub(crate) fn why(guest: &mut Guest, stop: Stop) -> SandboxError {
+    let error = match stop {
+        Stop::Known(reason) => return reason,
+        Stop::Wasm(error) => error,
+    };
+    if let Some(reason) = guest.broken.take() {
+        return reason;
+    }
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::Interrupt) => SandboxError::Deadline,
+        Some(Trap::StackOverflow) => SandboxError::Stack,
+        Some(trap) => SandboxError::Trap(trap.to_string()),
+        None => SandboxError::Trap(error.root_cause().to_string()),
+    }
+}
+
+impl Machine {
+    pub(crate) fn new(engine: &Engine, mut store: Store<Guest>) -> Result<Box<Self>, SandboxError> {
+        let fault = |error: wasmtime::Error| SandboxError::Host(HostFault::Engine(format!("{error:#}")));
+        let instance = engine.linked().instantiate(&mut store).map_err(fault)?;
+        let missing = || SandboxError::Host(HostFault::Engine("it exports no memory".to_owned()));
+        let memory = instance.get_memory(&mut store, "memory").ok_or_else(missing)?;
+        store.data_mut().memory = Some(memory);
+        let initialize = instance.get_typed_func::<(), ()>(&mut store, "_initialize").map_err(fault)?;
+        let start = instance.get_typed_func::<(u32, u32), i32>(&mut store, "start").map_err(fault)?;
+        let allocate = instance.get_typed_func(&mut store, "allocate").map_err(fault)?;
+        let evaluate = instance.get_typed_func(&mut store, "evaluate").map_err(fault)?;
+        let deliver = instance.get_typed_func(&mut store, "deliver").map_err(fault)?;
+        let fire = instance.get_typed_func(&mut store, "fire").map_err(fault)?;
+        let limits = &store.data().limits;
+        let heap = u32::try_from(limits.memory_bytes / 4 * 3).unwrap_or(u32::MAX);
+        let stack = u32::try_from(limits.stack.min(Limits::MOST_STACK)).unwrap_or(u32::MAX);
+        let begun = initialize.call(&mut store, ()).and_then(|()| start.call(&mut store, (heap, stack)));
+        match begun {
+            Ok(0) => Ok(Box::new(Self { store, memory, allocate, evaluate, deliver, fire })),
+            Ok(_) => Err(SandboxError::Memory),
+            Err(error) => Err(why(store.data_mut(), Stop::Wasm(error))),
+        }
+    }
+
+    /// Copies `bytes` and a zero byte into the guest, which frees them.
+    pub(crate) fn place(&mut self, bytes: &[u8]) -> Result<u32, Stop> {
+        let memory_error = || Stop::Known(SandboxError::Memory);
+        let length = u32::try_from(bytes.len() + 1).map_err(|_| memory_error())?;
+        let at = self.allocate.call(&mut self.store, length)?;
+        let start = usize::try_from(at).map_err(|_| memory_error())?;
+        if start == 0 {
+            return Err(memory_error());
+        }
+        let memory = self.memory.data_mut(&mut self.store);
+        let room = memory.get_mut(start..=start + bytes.len()).ok_or_else(memory_error)?;
+        room[..bytes.len()].copy_from_slice(bytes);
+        room[bytes.len()] = 0;
+        Ok(at)
+    }
+
+    pub(crate) fn evaluate(&mut self, layer: Layer, kind: ModuleKind, name: &str, source: &str) -> Result<(), Stop> {
+        let kind = match kind {
+            ModuleKind::EsModule => 0,
+            ModuleKind::CommonJs => 1,
+        };
+        let name = self.place(name.as_bytes())?;
+        let at = self.place(source.as_bytes())?;
+        let length = u32::try_from(source.len()).map_err(|_| Stop::Known(SandboxError::Memory))?;
+        if self.evaluate.call(&mut self.store, (layer as i32, kind, name, at, length))? == 0 {
+            return Ok(());
+        }
+        let unexplained = || SandboxError::Trap("an evaluation failed without a reason".to_owned());
+        Err(Stop::Known(self.store.data_mut().thrown.take().unwrap_or_else(unexplained)))
+    }
+}
