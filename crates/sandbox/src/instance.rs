@@ -39,11 +39,23 @@ impl Instance {
         script: Option<Script<'_>>,
         host: Box<dyn HostCalls>,
     ) -> Result<(Self, Vec<Outgoing>), SandboxError> {
+        Self::start_with(engine, limits, GLOBALS, prelude, script, host)
+    }
+
+    /// [`Instance::start`] with other globals: the corpus of hostile scripts lifts one rule of them at a time.
+    fn start_with(
+        engine: &Engine,
+        limits: &Limits,
+        globals: &str,
+        prelude: &[Script<'_>],
+        script: Option<Script<'_>>,
+        host: Box<dyn HostCalls>,
+    ) -> Result<(Self, Vec<Outgoing>), SandboxError> {
         if limits.memory_bytes < Limits::LEAST_MEMORY {
             return Err(SandboxError::Memory);
         }
         let owned = |layer, script: &Script<'_>| (layer, script.kind, script.name.to_owned(), script.source.to_owned());
-        let mut sources = vec![(Layer::Globals, ModuleKind::CommonJs, "sandbox.js".to_owned(), GLOBALS.to_owned())];
+        let mut sources = vec![(Layer::Globals, ModuleKind::CommonJs, "sandbox.js".to_owned(), globals.to_owned())];
         sources.extend(prelude.iter().map(|file| owned(Layer::Prelude, file)));
         sources.extend(script.iter().map(|file| owned(Layer::Script, file)));
         let mut store = engine.store(Guest::new(limits.clone(), host));
