@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use wasmtime::{Caller, Linker, Memory, ResourceLimiter};
 
+use crate::record::Tape;
 use crate::{HostCalls, Limits, LogLevel, Outgoing, SandboxError, services};
 
 /// The clock of the guest moves in steps of this many milliseconds: enough for time stamps and timeouts, too coarse to
@@ -24,6 +25,10 @@ pub(crate) struct Guest {
     pub(crate) limits: Limits,
     /// Known from instantiation on.
     pub(crate) memory: Option<Memory>,
+    /// False until the engine itself has started: what it reads before that is not the script's.
+    pub(crate) begun: bool,
+    /// Everything that enters the guest goes over it.
+    pub(crate) tape: Tape,
     host: Box<dyn HostCalls>,
     outgoing: Vec<Outgoing>,
     posted: usize,
@@ -43,6 +48,8 @@ impl Guest {
     pub(crate) fn new(limits: Limits, host: Box<dyn HostCalls>) -> Self {
         Self {
             memory: None,
+            begun: false,
+            tape: Tape::Off,
             host,
             outgoing: Vec::new(),
             posted: 0,
@@ -69,6 +76,7 @@ impl Guest {
             let text = format!("{} more log lines or errors of this turn were dropped", self.lines_dropped);
             self.outgoing.push(Outgoing::Log { level: LogLevel::Warn, text });
         }
+        self.tape.end(Ok(&self.outgoing));
         std::mem::take(&mut self.outgoing)
     }
 
@@ -199,7 +207,10 @@ fn clear_timer(mut caller: Caller<'_, Guest>, id: u32) {
 
 fn random(mut caller: Caller<'_, Guest>, at: u32, length: u32) -> wasmtime::Result<i32> {
     let (bytes, guest) = piece(&mut caller, at, length)?;
-    Ok(i32::from(guest.host.random(bytes).is_err()))
+    match guest.tape.random(&mut *guest.host, bytes) {
+        Ok(filled) => Ok(i32::from(!filled)),
+        Err(reason) => guest.stop(reason),
+    }
 }
 
 /// Services of [`call`].
@@ -220,10 +231,15 @@ fn call(
     let answer = if payload.len() > guest.limits.message_bytes {
         Err(format!("the payload of {} bytes is larger than the host takes", payload.len()))
     } else {
-        match service {
-            EMBEDDER => guest.host.call(&name, payload),
+        let host = &mut guest.host;
+        let asked = guest.tape.call(&name, payload, || match service {
+            EMBEDDER => host.call(&name, payload),
             SANDBOX => services::answer(&name, payload),
             _ => Err("no such service".to_owned()),
+        });
+        match asked {
+            Ok(answer) => answer,
+            Err(reason) => return guest.stop(reason),
         }
     };
     let failed = answer.is_err();
@@ -273,7 +289,16 @@ fn exhausted(mut caller: Caller<'_, Guest>) -> wasmtime::Result<()> {
 fn clock(mut caller: Caller<'_, Guest>, _clock: i32, _precision: i64, at: u32) -> wasmtime::Result<i32> {
     const NANOSECONDS: u64 = 1_000_000;
     let (into, guest) = piece(&mut caller, at, 8)?;
-    let now = guest.host.now_millis() / CLOCK_STEP_MS * CLOCK_STEP_MS;
+    // The engine seeds itself with the time when it starts, for randomness that no script of ours sees. It gets none:
+    // two starts of the same script are the same to the byte, which snapshots and replays rest on.
+    let now = match guest.begun {
+        false => Ok(0),
+        true => guest.tape.clock(&mut *guest.host),
+    };
+    let now = match now {
+        Ok(now) => now / CLOCK_STEP_MS * CLOCK_STEP_MS,
+        Err(reason) => return guest.stop(reason),
+    };
     into.copy_from_slice(&now.saturating_mul(NANOSECONDS).to_le_bytes());
     Ok(0)
 }

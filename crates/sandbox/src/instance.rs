@@ -1,9 +1,13 @@
 //! One running script.
 
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
 use wasmtime::Store;
 
 use crate::guest::Guest;
 use crate::machine::{GLOBALS, Layer, Machine, Stop, why};
+use crate::record::{RecordError, Recorder, Tape};
 use crate::{Engine, HostCalls, HostFault, Limits, ModuleKind, Outgoing, SandboxError, Script};
 
 /// One running script with its own memory. `Send`, and synchronous: a turn blocks the calling thread.
@@ -13,6 +17,7 @@ use crate::{Engine, HostCalls, HostFault, Limits, ModuleKind, Outgoing, SandboxE
 pub struct Instance {
     engine: Engine,
     state: State,
+    recorder: Option<Recorder>,
 }
 
 enum State {
@@ -39,10 +44,44 @@ impl Instance {
         script: Option<Script<'_>>,
         host: Box<dyn HostCalls>,
     ) -> Result<(Self, Vec<Outgoing>), SandboxError> {
-        Self::start_with(engine, limits, GLOBALS, prelude, script, host)
+        Self::start_on(engine, limits, GLOBALS, prelude, script, host, Tape::Off)
+    }
+
+    /// [`Instance::start`], with everything that enters the guest from then on written down. Call
+    /// [`Instance::finish_recording`] in the end; a start that fails finishes the recording by itself.
+    ///
+    /// # Errors
+    /// As [`Instance::start`]. A recording that cannot be written disturbs nobody: finishing it tells.
+    pub fn start_recorded(
+        engine: &Engine,
+        limits: &Limits,
+        prelude: &[Script<'_>],
+        script: Option<Script<'_>>,
+        host: Box<dyn HostCalls>,
+        recorder: Recorder,
+    ) -> Result<(Self, Vec<Outgoing>), SandboxError> {
+        recorder.start(limits, prelude, script);
+        let tape = Tape::Record(recorder.clone());
+        let started = Self::start_on(engine, limits, GLOBALS, prelude, script, host, tape);
+        match started {
+            Ok((mut instance, outgoing)) => {
+                recorder.end(Ok(&outgoing));
+                instance.recorder = Some(recorder);
+                Ok((instance, outgoing))
+            }
+            Err(error) => {
+                recorder.end(Err(&error));
+                if let Err(error) = recorder.finish(None) {
+                    tracing::warn!(%error, "a recording is lost");
+                }
+                Err(error)
+            }
+        }
     }
 
     /// [`Instance::start`] with other globals: the corpus of hostile scripts lifts one rule of them at a time.
+    #[cfg(test)]
+    #[allow(dead_code, reason = "for the tests that lift a rule")]
     fn start_with(
         engine: &Engine,
         limits: &Limits,
@@ -51,6 +90,19 @@ impl Instance {
         script: Option<Script<'_>>,
         host: Box<dyn HostCalls>,
     ) -> Result<(Self, Vec<Outgoing>), SandboxError> {
+        Self::start_on(engine, limits, globals, prelude, script, host, Tape::Off)
+    }
+
+    /// [`Instance::start_with`], with what enters the guest recorded, or taken from a recording.
+    pub(crate) fn start_on(
+        engine: &Engine,
+        limits: &Limits,
+        globals: &str,
+        prelude: &[Script<'_>],
+        script: Option<Script<'_>>,
+        host: Box<dyn HostCalls>,
+        tape: Tape,
+    ) -> Result<(Self, Vec<Outgoing>), SandboxError> {
         if limits.memory_bytes < Limits::LEAST_MEMORY {
             return Err(SandboxError::Memory);
         }
@@ -58,7 +110,9 @@ impl Instance {
         let mut sources = vec![(Layer::Globals, ModuleKind::CommonJs, "sandbox.js".to_owned(), globals.to_owned())];
         sources.extend(prelude.iter().map(|file| owned(Layer::Prelude, file)));
         sources.extend(script.iter().map(|file| owned(Layer::Script, file)));
-        let mut store = engine.store(Guest::new(limits.clone(), host));
+        let mut guest = Guest::new(limits.clone(), host);
+        guest.tape = tape;
+        let mut store = engine.store(guest);
         let threads = engine.clone();
         let engine = engine.clone();
         threads.threads().run(move || {
@@ -72,7 +126,7 @@ impl Instance {
             });
             drop(time);
             let outgoing = outcome?;
-            Ok((Self { engine, state: State::Alive(machine) }, outgoing))
+            Ok((Self { engine, state: State::Alive(machine), recorder: None }, outgoing))
         })?
     }
 
@@ -88,11 +142,7 @@ impl Instance {
             return Err(SandboxError::MessageTooLarge);
         }
         let message = message.to_vec();
-        self.run(move |machine| {
-            let at = machine.place(&message)?;
-            let length = u32::try_from(message.len()).map_err(|_| Stop::Known(SandboxError::MessageTooLarge))?;
-            Ok(machine.deliver.call(&mut machine.store, (at, length))?)
-        })
+        self.run(move |machine| machine.message(&message))
     }
 
     /// Runs the callback of a timer that is due. A timer that is unknown, cleared or already fired does nothing.
@@ -105,7 +155,7 @@ impl Instance {
         {
             return Ok(Vec::new());
         }
-        self.run(move |machine| Ok(machine.fire.call(&mut machine.store, id)?))
+        self.run(move |machine| machine.timer(id))
     }
 
     /// Bytes of linear memory in use, the number that [`Limits::memory_bytes`] caps. 0 once the instance is dead.
@@ -123,6 +173,44 @@ impl Instance {
         match &self.state {
             State::Alive(_) => None,
             State::Dead(reason) => Some(reason),
+        }
+    }
+
+    /// The recording of this instance, while it is being made.
+    #[must_use]
+    pub fn recorder(&self) -> Option<&Recorder> {
+        self.recorder.as_ref()
+    }
+
+    /// Ends the recording with the digest of the whole memory, which takes up to some tenths of a second; the instance
+    /// goes on without. Nothing when it is not recorded.
+    ///
+    /// # Errors
+    /// The recording is not whole.
+    pub fn finish_recording(&mut self) -> Result<(), RecordError> {
+        let Some(recorder) = self.recorder.take() else {
+            return Ok(());
+        };
+        let digest = self.memory_digest();
+        if let State::Alive(machine) = &mut self.state {
+            machine.store.data_mut().tape = Tape::Off;
+        }
+        recorder.finish(digest)
+    }
+
+    /// SHA-256 of the linear memory; none once the instance is dead.
+    #[must_use]
+    pub fn memory_digest(&self) -> Option<[u8; 32]> {
+        match &self.state {
+            State::Alive(machine) => Some(Sha256::digest(machine.memory.data(&machine.store)).into()),
+            State::Dead(_) => None,
+        }
+    }
+
+    /// Other time for the turns to come.
+    pub(crate) fn allow_turn(&mut self, turn: Duration) {
+        if let State::Alive(machine) = &mut self.state {
+            machine.store.data_mut().limits.turn = turn;
         }
     }
 

@@ -26,6 +26,7 @@ mod instance;
 mod limits;
 mod machine;
 mod message;
+pub mod record;
 mod services;
 mod threads;
 mod ticker;

@@ -3,6 +3,7 @@
 use wasmtime::{Memory, Store, Trap, TypedFunc};
 
 use crate::guest::Guest;
+use crate::record::Input;
 use crate::{Engine, HostFault, Limits, ModuleKind, SandboxError};
 
 /// The sandbox's globals: one function body in four files.
@@ -27,8 +28,8 @@ pub(crate) struct Machine {
     pub(crate) memory: Memory,
     allocate: TypedFunc<u32, u32>,
     evaluate: TypedFunc<(i32, i32, u32, u32, u32), i32>,
-    pub(crate) deliver: TypedFunc<(u32, u32), ()>,
-    pub(crate) fire: TypedFunc<u32, ()>,
+    deliver: TypedFunc<(u32, u32), ()>,
+    fire: TypedFunc<u32, ()>,
 }
 
 /// Why the guest stopped within a call: a trap, to be classified with the guest's state, or a reason known already.
@@ -45,6 +46,12 @@ impl From<wasmtime::Error> for Stop {
 
 /// The reason in words that whoever runs the script can use.
 pub(crate) fn why(guest: &mut Guest, stop: Stop) -> SandboxError {
+    let reason = reason(guest, stop);
+    guest.tape.end(Err(&reason));
+    reason
+}
+
+fn reason(guest: &mut Guest, stop: Stop) -> SandboxError {
     let error = match stop {
         Stop::Known(reason) => return reason,
         Stop::Wasm(error) => error,
@@ -77,6 +84,7 @@ impl Machine {
         let heap = u32::try_from(limits.memory_bytes / 4 * 3).unwrap_or(u32::MAX);
         let stack = u32::try_from(limits.stack.min(Limits::MOST_STACK)).unwrap_or(u32::MAX);
         let begun = initialize.call(&mut store, ()).and_then(|()| start.call(&mut store, (heap, stack)));
+        store.data_mut().begun = true;
         match begun {
             Ok(0) => Ok(Box::new(Self { store, memory, allocate, evaluate, deliver, fire })),
             Ok(_) => Err(SandboxError::Memory),
@@ -98,6 +106,20 @@ impl Machine {
         room[..bytes.len()].copy_from_slice(bytes);
         room[bytes.len()] = 0;
         Ok(at)
+    }
+
+    /// Hands a message to `boundary.onMessage`.
+    pub(crate) fn message(&mut self, message: &[u8]) -> Result<(), Stop> {
+        self.store.data().tape.begin(|| Input::Message(message.to_vec()));
+        let at = self.place(message)?;
+        let length = u32::try_from(message.len()).map_err(|_| Stop::Known(SandboxError::MessageTooLarge))?;
+        Ok(self.deliver.call(&mut self.store, (at, length))?)
+    }
+
+    /// Runs the callback of a timer.
+    pub(crate) fn timer(&mut self, id: u32) -> Result<(), Stop> {
+        self.store.data().tape.begin(|| Input::Timer(id));
+        Ok(self.fire.call(&mut self.store, id)?)
     }
 
     pub(crate) fn evaluate(&mut self, layer: Layer, kind: ModuleKind, name: &str, source: &str) -> Result<(), Stop> {
