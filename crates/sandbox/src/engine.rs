@@ -3,17 +3,17 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use wasmtime::{Config, InstancePre, Linker, Store};
+use wasmtime::{Config, InstancePre, Linker, Store, UpdateDeadline};
 
+use crate::cache;
 use crate::error::HostFault;
+use crate::gate::Gate;
 use crate::guest::{self, Guest};
-use crate::threads::{GUEST_STACK, Threads};
-use crate::ticker::{Running, Ticker};
-use crate::{cache, threads};
+use crate::threads::GUEST_STACK;
 
 /// The JavaScript engine, compiled for this machine. Cheap to clone; one for the whole program is enough.
 ///
-/// Owns one thread that measures deadlines and a few on which turns run; they end with the last clone and the last
+/// Owns one thread that lets time pass and a few on which turns run; they end with the last clone and the last
 /// instance.
 #[derive(Clone)]
 pub struct Engine {
@@ -23,8 +23,7 @@ pub struct Engine {
 struct Parts {
     engine: wasmtime::Engine,
     linked: InstancePre<Guest>,
-    ticker: Ticker,
-    threads: Threads,
+    gate: Gate,
 }
 
 impl std::fmt::Debug for Engine {
@@ -53,13 +52,21 @@ impl Engine {
         let mut linker = Linker::new(&engine);
         guest::link(&mut linker).map_err(fault)?;
         let linked = linker.instantiate_pre(&module).map_err(fault)?;
-        let ticker = Ticker::start(&engine)?;
-        Ok(Self { parts: Arc::new(Parts { engine, linked, ticker, threads: threads::Threads::default() }) })
+        // As many turns at a time as cores: more would only take them from one another.
+        let gate = Gate::start(&engine, std::thread::available_parallelism().map_or(1, usize::from))?;
+        Ok(Self { parts: Arc::new(Parts { engine, linked, gate }) })
     }
 
     pub(crate) fn store(&self, guest: Guest) -> Store<Guest> {
         let mut store = Store::new(&self.parts.engine, guest);
         store.limiter(|guest| guest);
+        store.epoch_deadline_callback(|mut store| match store.data_mut().tick() {
+            Ok(()) => Ok(UpdateDeadline::Continue(1)),
+            Err(reason) => {
+                store.data_mut().broken = Some(reason);
+                Ok(UpdateDeadline::Interrupt)
+            }
+        });
         store
     }
 
@@ -67,11 +74,7 @@ impl Engine {
         &self.parts.linked
     }
 
-    pub(crate) fn running(&self) -> Running {
-        self.parts.ticker.running()
-    }
-
-    pub(crate) fn threads(&self) -> &Threads {
-        &self.parts.threads
+    pub(crate) fn gate(&self) -> &Gate {
+        &self.parts.gate
     }
 }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 /// Why a script could not be started, or why its instance has ended.
 ///
-/// Every variant but [`SandboxError::Host`] is the guest's doing: report it to whoever runs the script, never retry it
+/// Every variant but [`SandboxError::Host`] and [`SandboxError::Cancelled`] is the guest's doing: report it to whoever runs the script, never retry it
 /// as if the machine had failed.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SandboxError {
-    /// One turn took longer than [`Limits::turn`](crate::Limits::turn). The script cannot catch this.
+    /// One turn used more CPU time than [`Limits::turn`](crate::Limits::turn). The script cannot catch this.
     #[error("the script did not finish its turn in time; split the work into several turns")]
     Deadline,
     /// The script needed more than [`Limits::memory_bytes`](crate::Limits::memory_bytes) and did not catch the error.
@@ -38,6 +38,9 @@ pub enum SandboxError {
     /// The engine stopped in another way, as by a defect of the engine itself.
     #[error("the script's engine stopped: {0}; start the script again")]
     Trap(String),
+    /// The embedder dropped the turn while it ran or waited.
+    #[error("the script was stopped from outside; start it again")]
+    Cancelled,
     /// Not the script's doing.
     #[error("the sandbox failed")]
     Host(#[from] HostFault),
@@ -47,7 +50,7 @@ impl SandboxError {
     /// True when the script caused it, false when this machine or this program did.
     #[must_use]
     pub const fn is_guests_doing(&self) -> bool {
-        !matches!(self, Self::Host(_))
+        !matches!(self, Self::Host(_) | Self::Cancelled)
     }
 }
 

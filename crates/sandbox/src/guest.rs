@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use wasmtime::{Caller, Linker, Memory, ResourceLimiter};
 
+use crate::gate::Permit;
 use crate::record::Tape;
 use crate::{HostCalls, Limits, LogLevel, Outgoing, SandboxError, services};
 
@@ -23,6 +24,8 @@ const EBADF: i32 = 8;
 /// Host state of one guest.
 pub(crate) struct Guest {
     pub(crate) limits: Limits,
+    /// Held while a turn runs.
+    pub(crate) permit: Option<Permit>,
     /// Known from instantiation on.
     pub(crate) memory: Option<Memory>,
     /// False until the engine itself has started: what it reads before that is not the script's.
@@ -47,6 +50,7 @@ pub(crate) struct Guest {
 impl Guest {
     pub(crate) fn new(limits: Limits, host: Box<dyn HostCalls>) -> Self {
         Self {
+            permit: None,
             memory: None,
             begun: false,
             tape: Tape::Off,
@@ -63,8 +67,21 @@ impl Guest {
         }
     }
 
+    /// Time passed while it runs: an error ends the turn.
+    pub(crate) fn tick(&mut self) -> Result<(), SandboxError> {
+        self.permit.as_mut().map_or(Ok(()), Permit::tick)
+    }
+
+    /// [`Guest::tick`] when no turn runs: others may go first, and no turn can be too long.
+    pub(crate) fn tick_between_turns(&mut self) -> Result<(), SandboxError> {
+        self.permit.as_mut().map_or(Ok(()), Permit::tick_between_turns)
+    }
+
     /// Opens the budgets of a new turn.
     pub(crate) fn begin_turn(&mut self) {
+        if let Some(permit) = &mut self.permit {
+            permit.begin_turn(self.limits.turn);
+        }
         self.posted = 0;
         self.log_left = self.limits.log_bytes_per_turn;
         self.lines_dropped = 0;

@@ -1,21 +1,25 @@
 //! One running script.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
-use wasmtime::Store;
 
+use crate::account::Account;
 use crate::guest::Guest;
-use crate::machine::{GLOBALS, Layer, Machine, Stop, why};
+use crate::machine::{GLOBALS, Layer, Machine};
 use crate::record::{RecordError, Recorder, Tape};
-use crate::{Engine, HostCalls, HostFault, Limits, ModuleKind, Outgoing, SandboxError, Script};
+use crate::turns::{end_turn, enter, leave, on_thread, turn};
+use crate::{Engine, HostCalls, HostFault, Input, Limits, Meter, ModuleKind, Outgoing, Runner, SandboxError, Script};
 
-/// One running script with its own memory. `Send`, and synchronous: a turn blocks the calling thread.
+/// One running script with its own memory. `Send`, and synchronous: a turn blocks the calling thread, also while it
+/// waits for CPU. Programs with many instances use [`Instance::into_runner`].
 ///
 /// After [`SandboxError::Deadline`], `Memory`, `Stack`, `TooManyMessages`, `Trap` or `Host` the instance is dead:
 /// every later call returns the same error. Drop it and start another; other instances do not notice.
 pub struct Instance {
     engine: Engine,
+    account: Arc<Account>,
     state: State,
     recorder: Option<Recorder>,
 }
@@ -113,21 +117,21 @@ impl Instance {
         let mut guest = Guest::new(limits.clone(), host);
         guest.tape = tape;
         let mut store = engine.store(guest);
-        let threads = engine.clone();
-        let engine = engine.clone();
-        threads.threads().run(move || {
-            let time = engine.running();
-            arm(&mut store);
-            let machine = Machine::new(&engine, store)?;
-            let (machine, outcome) = turn(machine, |machine| {
-                sources
-                    .into_iter()
-                    .try_for_each(|(layer, kind, name, source)| machine.evaluate(layer, kind, &name, &source))
-            });
-            drop(time);
-            let outgoing = outcome?;
-            Ok((Self { engine, state: State::Alive(machine), recorder: None }, outgoing))
-        })?
+        let account = Account::new(limits);
+        let (their_account, their_engine) = (Arc::clone(&account), engine.clone());
+        let (machine, outgoing) = on_thread(engine, &account, move |permit| {
+            store.data_mut().permit = Some(permit);
+            store.data_mut().begin_turn();
+            store.set_epoch_deadline(1);
+            let mut machine = Machine::new(&their_engine, store)?;
+            let outcome = sources
+                .into_iter()
+                .try_for_each(|(layer, kind, name, source)| machine.evaluate(layer, kind, &name, &source));
+            let outgoing = end_turn(&mut machine, outcome)?;
+            leave(&mut machine, &their_account);
+            Ok::<_, SandboxError>((machine, outgoing))
+        })??;
+        Ok((Self { engine: engine.clone(), account, state: State::Alive(machine), recorder: None }, outgoing))
     }
 
     /// Delivers one message to `boundary.onMessage`, runs promise jobs until none is left, and returns what was
@@ -141,8 +145,7 @@ impl Instance {
         {
             return Err(SandboxError::MessageTooLarge);
         }
-        let message = message.to_vec();
-        self.run(move |machine| machine.message(&message))
+        self.run(Input::Message(message.to_vec()))
     }
 
     /// Runs the callback of a timer that is due. A timer that is unknown, cleared or already fired does nothing.
@@ -150,12 +153,36 @@ impl Instance {
     /// # Errors
     /// As [`Instance::turn`].
     pub fn fire_timer(&mut self, id: u32) -> Result<Vec<Outgoing>, SandboxError> {
-        if let State::Alive(machine) = &mut self.state
-            && !machine.store.data_mut().take_timer(id)
-        {
-            return Ok(Vec::new());
+        self.run(Input::Timer(id))
+    }
+
+    /// Lets the instance work through its inputs on the sandbox's threads, without a thread that waits for it.
+    #[must_use]
+    pub fn into_runner(self) -> Runner {
+        match self.state {
+            State::Alive(machine) => Runner::new(self.engine, self.account, machine, self.recorder),
+            State::Dead(reason) => Runner::ended(self.engine, self.account, reason),
         }
-        self.run(move |machine| machine.timer(id))
+    }
+
+    /// The way back from [`Instance::into_runner`].
+    pub(crate) fn again(
+        engine: Engine,
+        account: Arc<Account>,
+        machine: Result<Box<Machine>, SandboxError>,
+        recorder: Option<Recorder>,
+    ) -> Self {
+        let state = match machine {
+            Ok(machine) => State::Alive(machine),
+            Err(reason) => State::Dead(reason),
+        };
+        Self { engine, account, state, recorder }
+    }
+
+    /// Reads what the instance has used; goes on reading when the instance has become a [`Runner`] or has ended.
+    #[must_use]
+    pub fn meter(&self) -> Meter {
+        Meter { account: Arc::clone(&self.account) }
     }
 
     /// Bytes of linear memory in use, the number that [`Limits::memory_bytes`] caps. 0 once the instance is dead.
@@ -214,10 +241,7 @@ impl Instance {
         }
     }
 
-    fn run(
-        &mut self,
-        work: impl FnOnce(&mut Machine) -> Result<(), Stop> + Send + 'static,
-    ) -> Result<Vec<Outgoing>, SandboxError> {
+    fn run(&mut self, input: Input) -> Result<Vec<Outgoing>, SandboxError> {
         // Dead until proven alive: a panic in a host call leaves it so.
         let lost = State::Dead(SandboxError::Host(HostFault::Panicked));
         let mut machine = match std::mem::replace(&mut self.state, lost) {
@@ -227,37 +251,22 @@ impl Instance {
                 return Err(reason);
             }
         };
-        let engine = self.engine.clone();
-        let (machine, outcome) = self.engine.threads().run(move || {
-            let _time = engine.running();
-            arm(&mut machine.store);
-            turn(machine, work)
+        let account = Arc::clone(&self.account);
+        let (state, outcome) = on_thread(&self.engine, &self.account, move |permit| {
+            enter(&mut machine, permit);
+            let outcome = turn(&mut machine, input);
+            leave(&mut machine, &account);
+            match outcome {
+                Ok(outgoing) => (State::Alive(machine), Ok(outgoing)),
+                Err(reason) => {
+                    account.set_memory(0);
+                    (State::Dead(reason.clone()), Err(reason))
+                }
+            }
         })?;
-        self.state = match &outcome {
-            Ok(_) => State::Alive(machine),
-            Err(reason) => State::Dead(reason.clone()),
-        };
+        self.state = state;
         outcome
     }
-}
-
-/// Gives the store the time of one turn, from now.
-fn arm(store: &mut Store<Guest>) {
-    let ticks = store.data().limits.turn.as_millis().div_ceil(Limits::TICK.as_millis());
-    // One more, as the current tick has partly passed.
-    store.set_epoch_deadline(u64::try_from(ticks).unwrap_or(u64::MAX / 4).saturating_add(1));
-}
-
-fn turn(
-    mut machine: Box<Machine>,
-    work: impl FnOnce(&mut Machine) -> Result<(), Stop>,
-) -> (Box<Machine>, Result<Vec<Outgoing>, SandboxError>) {
-    machine.store.data_mut().begin_turn();
-    let outcome = match work(&mut machine) {
-        Ok(()) => Ok(machine.store.data_mut().end_turn()),
-        Err(stop) => Err(why(machine.store.data_mut(), stop)),
-    };
-    (machine, outcome)
 }
 
 #[cfg(test)]

@@ -18,21 +18,27 @@
 //! | `primordials` | the built-in functions as they were before the script could change them: `JSONParse`, `MapPrototypeGet(map, key)`, … (see `js/primordials.js`) |
 //! | `crypto` | the prelude may add to it; it is frozen when the script starts |
 
+mod account;
 mod cache;
 mod engine;
 mod error;
+mod gate;
 mod guest;
 mod instance;
 mod limits;
 mod machine;
 mod message;
 pub mod record;
+mod runner;
 mod services;
 mod threads;
 mod ticker;
+mod turns;
 
+pub use account::{Meter, Usage};
 pub use engine::Engine;
 pub use error::{HostFault, SandboxError};
 pub use instance::Instance;
 pub use limits::Limits;
-pub use message::{HostCalls, LogLevel, ModuleKind, Outgoing, Script};
+pub use message::{HostCalls, Input, LogLevel, ModuleKind, Outgoing, Script};
+pub use runner::Runner;

@@ -9,9 +9,15 @@ pub struct Limits {
     /// script's own heap may take three quarters of it, so that it sees an error it can catch before the wall.
     /// Default 64 MiB; below [`Limits::LEAST_MEMORY`] nothing starts.
     pub memory_bytes: usize,
-    /// Wall-clock time of one turn, promise jobs and host calls included. Enforced to within [`Limits::TICK`]; the
-    /// script cannot catch it. Default 5 s.
+    /// CPU time of one turn, promise jobs and host calls included; waiting for other instances is not counted.
+    /// Enforced to within [`Limits::TICK`]; the script cannot catch it. Default 5 s.
     pub turn: Duration,
+    /// Share of one core over time, in percent, at least 1: whoever uses more is held back, its turns wait. Default
+    /// [`Limits::CPU_PERCENT`].
+    pub cpu_percent: u32,
+    /// CPU time that may be used at once before the share counts; unused share fills it again. Default
+    /// [`Limits::CPU_BURST`].
+    pub cpu_burst: Duration,
     /// Stack of the script's own calls in bytes, at most [`Limits::MOST_STACK`]; beyond it calls throw `RangeError`.
     pub stack: usize,
     /// Largest message in bytes, in either direction, and largest payload of a host call. Default 1 MiB.
@@ -30,6 +36,10 @@ impl Limits {
     pub const LEAST_MEMORY: usize = 4 << 20;
     /// The engine's own C stack is 1 MiB; the rest of it is for the interpreter itself.
     pub const MOST_STACK: usize = 800_000;
+    /// Half a core: an instance that computes for ever leaves as much again for others even on a small machine.
+    pub const CPU_PERCENT: u32 = 50;
+    /// Two turns of the longest kind in a row, as at a start: nobody who works for seconds now and then is held back.
+    pub const CPU_BURST: Duration = Duration::from_secs(10);
     /// How finely deadlines are measured.
     pub const TICK: Duration = Duration::from_millis(10);
 }
@@ -39,6 +49,8 @@ impl Default for Limits {
         Self {
             memory_bytes: 64 << 20,
             turn: Duration::from_secs(5),
+            cpu_percent: Self::CPU_PERCENT,
+            cpu_burst: Self::CPU_BURST,
             stack: Self::MOST_STACK,
             message_bytes: 1 << 20,
             messages_per_turn: 1000,

@@ -33,6 +33,15 @@ pub enum LogLevel {
     Error,
 }
 
+/// What a turn is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// A message for `boundary.onMessage`: UTF-8 text; other bytes arrive as replacement characters.
+    Message(Vec<u8>),
+    /// A timer that is due. One that is unknown, cleared or already fired does nothing.
+    Timer(u32),
+}
+
 /// Something a turn asked of the embedder, in the order in which it was asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outgoing {

@@ -1,90 +1,54 @@
 //! One thread per engine that lets time pass for running turns.
 //!
-//! wasmtime checks a counter, the epoch, at every loop and call of the guest. The ticker raises it every
-//! [`Limits::TICK`] while at least one turn is running, and sleeps without waking up otherwise.
+//! wasmtime checks a counter, the epoch, at every loop and call of the guest. The ticker raises it, so that each
+//! running guest looks at its account and at who waits (`gate.rs`): every [`CONTENDED_TICK`] while somebody waits,
+//! else every [`Limits::TICK`](crate::Limits::TICK), and not at all while nothing runs. It also lets in those whose
+//! share of CPU has filled again.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::Limits;
-use crate::error::HostFault;
+use crate::gate::Shared;
 
-#[derive(Debug, Default)]
-struct Shared {
-    state: Mutex<State>,
-    changed: Condvar,
-}
+/// How finely CPU is shared out while there are more turns than cores.
+pub(crate) const CONTENDED_TICK: Duration = Duration::from_millis(1);
 
-#[derive(Debug, Default)]
-struct State {
-    running: usize,
-    stop: bool,
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // The state is two plain fields that are never half written.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Owns the thread; dropping it ends the thread.
-#[derive(Debug)]
-pub(crate) struct Ticker {
-    shared: Arc<Shared>,
-}
-
-/// While it lives, time passes.
-#[derive(Debug)]
-pub(crate) struct Running {
-    shared: Arc<Shared>,
-}
-
-impl Ticker {
-    pub(crate) fn start(engine: &wasmtime::Engine) -> Result<Self, HostFault> {
-        let shared = Arc::new(Shared::default());
-        let theirs = Arc::clone(&shared);
-        let engine = engine.weak();
-        std::thread::Builder::new()
-            .name("sandbox ticker".to_owned())
-            .spawn(move || tick(&theirs, &engine))
-            .map_err(|error| HostFault::Thread(Arc::new(error)))?;
-        Ok(Self { shared })
-    }
-
-    pub(crate) fn running(&self) -> Running {
-        self.shared.lock().running += 1;
-        self.shared.changed.notify_one();
-        Running { shared: Arc::clone(&self.shared) }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.shared.lock().running -= 1;
-    }
-}
-
-impl Drop for Ticker {
-    fn drop(&mut self) {
-        self.shared.lock().stop = true;
-        self.shared.changed.notify_one();
-    }
-}
-
-fn tick(shared: &Shared, engine: &wasmtime::EngineWeak) {
-    loop {
-        let mut state = shared.lock();
-        while state.running == 0 && !state.stop {
-            state = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+/// The thread's work; ends with the gate.
+pub(crate) fn tick(shared: &Arc<Shared>) {
+    let mut last = Instant::now();
+    let mut state = shared.lock();
+    while !state.stopped() {
+        let now = Instant::now();
+        let grants = state.dispatch(now);
+        if !grants.is_empty() {
+            drop(state);
+            Shared::grant(shared, grants);
+            state = shared.lock();
+            continue;
         }
-        if state.stop {
-            return;
+        // A period without any turn is the last one: turns that follow one another in quick succession do not wake
+        // this thread each time.
+        let period = if state.is_contended(now) { CONTENDED_TICK } else { Limits::TICK };
+        let tick_at = (state.is_running() || state.has_run()).then_some(last + period);
+        if tick_at.is_some_and(|at| at <= now) {
+            last = now;
+            state.forget_runs();
+            shared.raise_epoch();
+            continue;
         }
-        drop(state);
-        std::thread::sleep(Limits::TICK);
-        match engine.upgrade() {
-            Some(engine) => engine.increment_epoch(),
-            None => return,
-        }
+        state = match [tick_at, state.earliest_due()].into_iter().flatten().min() {
+            Some(at) => {
+                let left = at.saturating_duration_since(now);
+                shared.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
+            }
+            None => {
+                state.set_parked(true);
+                let mut woken = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                woken.set_parked(false);
+                last = Instant::now();
+                woken
+            }
+        };
     }
 }

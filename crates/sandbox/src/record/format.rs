@@ -169,8 +169,18 @@ fn put(into: &mut Vec<u8>, bytes: &[u8]) {
 /// Everything before the first turn, without that turn's input.
 pub(crate) fn head(header: &Header) -> Vec<u8> {
     // All fields by name: a limit that is added must be thought of here, as a replay under another limit diverges.
-    let Limits { memory_bytes, turn, stack, message_bytes, messages_per_turn, log_bytes_per_turn, timers } =
-        &header.limits;
+    // A share of CPU changes when a turn runs and never what it does.
+    let Limits {
+        memory_bytes,
+        turn,
+        cpu_percent: _,
+        cpu_burst: _,
+        stack,
+        message_bytes,
+        messages_per_turn,
+        log_bytes_per_turn,
+        timers,
+    } = &header.limits;
     let scripts: Vec<Json> = header
         .scripts
         .iter()
@@ -462,6 +472,8 @@ impl<'a> Reader<'a> {
             messages_per_turn: limit("messagesPerTurn")?,
             log_bytes_per_turn: limit("logBytesPerTurn")?,
             timers: limit("timers")?,
+            cpu_percent: 100,
+            ..Limits::default()
         };
         let listed = header["scripts"].as_array().ok_or(Broken::Wrong("no list of scripts"))?;
         if listed.len() > MOST_SCRIPTS {
