@@ -11,6 +11,8 @@ const frozenClass = (Class, tag) => {
 
 // Call sites would hand the script the function objects of the glue that called it.
 defineProperty(ErrorC, "prepareStackTrace", { __proto__: null, value: undefined, writable: false, configurable: false });
+// The web's other name of the global object: packages that are older than `globalThis` look for it.
+define("self", globalThis);
 // No second clock, and none that is finer than Date.
 delete globalThis.performance;
 

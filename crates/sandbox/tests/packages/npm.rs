@@ -1,0 +1,95 @@
+//! Packages of npm, installed once for all tests and measurements from the lock file beside this one, and bundled by
+//! esbuild. Also used by the measurements (`benches/`), so that both run the same bytes.
+//!
+//! Where packages come from is npm's own configuration; what comes is held by the lock file's hashes. Nothing of a
+//! package runs while it is installed.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// A folder with `node_modules` of the packages.
+fn installed() -> &'static Path {
+    static PLACE: OnceLock<PathBuf> = OnceLock::new();
+    PLACE.get_or_init(|| {
+        let files =
+            ["package.json", "package-lock.json"].map(|name| std::fs::read(source().join(name)).expect("readable"));
+        let mut hasher = DefaultHasher::new();
+        files.hash(&mut hasher);
+        let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("packages-{:016x}", hasher.finish()));
+        let lock = std::fs::File::create(place.with_extension("lock")).expect("made");
+        // Held until the file is dropped; another process waits here, and then finds everything done.
+        rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).expect("locked");
+        if place.join("done").exists() {
+            return place;
+        }
+        let _ = std::fs::remove_dir_all(&place);
+        std::fs::create_dir_all(&place).expect("made");
+        for (name, text) in ["package.json", "package-lock.json"].iter().zip(&files) {
+            std::fs::write(place.join(name), text).expect("written");
+        }
+        let said = Command::new("npm")
+            .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"])
+            .current_dir(&place)
+            .output()
+            .expect("npm is installed (cargo xtask test does it)");
+        assert!(said.status.success(), "npm could not install: {}", String::from_utf8_lossy(&said.stderr));
+        std::fs::write(place.join("done"), "").expect("written");
+        place
+    })
+}
+
+/// This folder of the repository.
+fn source() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/packages")
+}
+
+/// One ES module with everything that `entry` (a file of this folder) imports: what the author of a plugin would
+/// publish. The packages are as npm gave them; nothing is replaced, left out or added.
+pub(crate) fn bundle(entry: &str, minify: bool) -> String {
+    let name = Path::new(entry).file_name().expect("a file").to_string_lossy().into_owned();
+    // Beside `node_modules`, so that imports are found as in a project of its own.
+    let copy = installed().join(format!("{}-{}-{name}", std::process::id(), unique()));
+    std::fs::copy(source().join(entry), &copy).expect("copied");
+    let mut command = Command::new("node");
+    command.arg("node_modules/esbuild/bin/esbuild").arg(&copy).args([
+        "--bundle",
+        "--format=esm",
+        "--platform=browser",
+        "--target=es2024",
+        "--charset=utf8",
+        "--log-level=warning",
+    ]);
+    if minify {
+        command.arg("--minify");
+    }
+    let said = command.current_dir(installed()).output().expect("node is installed (cargo xtask test does it)");
+    let _ = std::fs::remove_file(&copy);
+    assert!(said.status.success(), "esbuild: {}", String::from_utf8_lossy(&said.stderr));
+    String::from_utf8(said.stdout).expect("UTF-8")
+}
+
+/// What `run()` of an ES module comes to in Node, as JSON.
+pub(crate) fn node(module: &str) -> String {
+    let file = installed().join(format!("{}-{}.mjs", std::process::id(), unique()));
+    std::fs::write(&file, module).expect("written");
+    let main =
+        "import(process.argv[1]).then((module) => module.run()).then((result) => console.log(JSON.stringify(result)))";
+    let said = Command::new("node")
+        .args(["-e", main])
+        .arg(&file)
+        .env("TZ", "UTC")
+        .output()
+        .expect("node is installed (cargo xtask test does it)");
+    let _ = std::fs::remove_file(&file);
+    assert!(said.status.success(), "node: {}", String::from_utf8_lossy(&said.stderr));
+    String::from_utf8(said.stdout).expect("UTF-8")
+}
+
+/// Tests of one process run at once.
+fn unique() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
