@@ -3,7 +3,8 @@
 use super::{Answer, Cause, Command, Program, Status, instantiate, stopped, undelivered};
 use crate::Host;
 use crate::error::{HostError, code};
-use entresol_sandbox::{Engine, Instance, LogLevel, Outgoing, SandboxError};
+use entresol_sandbox::{Engine, Input, LogLevel, Outgoing, Runner, SandboxError};
+use serde::Serialize;
 use serde_json::{Value as Json, json};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -34,6 +35,8 @@ enum Internal {
 /// A call or hook whose promise has not resolved.
 struct Open {
     answer: Option<Answer>,
+    /// Its turn is over: what the script asks for from now on may be on its behalf.
+    begun: bool,
     /// The call itself and the callers it acts for; none for a hook.
     causes: Vec<Cause>,
 }
@@ -59,8 +62,9 @@ pub(super) struct Actor {
 
 /// One instance and what hangs on it. Dropping it aborts its timers and requests.
 struct Life {
-    /// `None` only while a turn runs on a blocking thread.
-    instance: Option<Instance>,
+    runner: Runner,
+    /// For each input whose outcome has not come: the call or hook it begins.
+    sent: VecDeque<Option<u64>>,
     internal: mpsc::UnboundedSender<Internal>,
     open: HashMap<u64, Open>,
     next_id: u64,
@@ -69,9 +73,83 @@ struct Life {
     /// Calls that came before `onStart` had resolved.
     backlog: VecDeque<Command>,
     started: bool,
-    /// The last message was larger than the sandbox takes and did not reach the script.
-    refused: bool,
     cancel: CancellationToken,
+}
+
+/// A message to the glue, which has the other half of it. Written without a tree of values in between: this is the
+/// way of every call.
+#[derive(Serialize)]
+#[serde(tag = "t", rename_all = "lowercase")]
+enum Message<'a> {
+    Call {
+        id: u64,
+        action: &'a str,
+        params: &'a Json,
+        context: Context<'a>,
+    },
+    Confirm {
+        id: u64,
+        action: &'a str,
+        params: &'a Json,
+    },
+    Hook {
+        id: u64,
+        hook: &'a str,
+        arg: &'a Json,
+    },
+    Reply {
+        id: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        ok: Option<&'a Json>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        error: Option<&'a Json>,
+    },
+}
+
+/// What a script learns of who calls.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Context<'a> {
+    caller: Option<&'a str>,
+    caller_key: Option<&'a str>,
+    solution: i64,
+    id: Option<&'a str>,
+}
+
+/// Why an input did not get into the queue.
+enum Refused {
+    TooLarge,
+    Ended(HostError),
+}
+
+impl Refused {
+    fn into_end(self) -> End {
+        End::Failed(match self {
+            Self::TooLarge => limit(&SandboxError::MessageTooLarge),
+            Self::Ended(error) => error,
+        })
+    }
+}
+
+impl Life {
+    /// Queues a message; `begins` is the call or hook that starts with it.
+    fn send(&mut self, message: &Message<'_>, begins: Option<u64>) -> Result<(), Refused> {
+        match serde_json::to_vec(message) {
+            Ok(bytes) => self.input(Input::Message(bytes), begins),
+            Err(error) => Err(Refused::Ended(HostError::internal(error.to_string()))),
+        }
+    }
+
+    fn input(&mut self, input: Input, begins: Option<u64>) -> Result<(), Refused> {
+        match self.runner.send(input) {
+            Ok(()) => {
+                self.sent.push_back(begins);
+                Ok(())
+            }
+            Err(SandboxError::MessageTooLarge) => Err(Refused::TooLarge),
+            Err(reason) => Err(Refused::Ended(limit(&reason))),
+        }
+    }
 }
 
 impl Drop for Life {
@@ -167,7 +245,8 @@ impl Actor {
         }
         let (internal, mut answers) = mpsc::unbounded_channel();
         let mut life = Life {
-            instance: Some(instance),
+            runner: instance.into_runner(),
+            sent: VecDeque::new(),
             internal,
             open: HashMap::new(),
             next_id: ON_START + 1,
@@ -175,29 +254,30 @@ impl Actor {
             requests: 0,
             backlog: VecDeque::new(),
             started: false,
-            refused: false,
             cancel: self.cancel.child_token(),
         };
-        life.open.insert(ON_START, Open { answer: None, causes: Vec::new() });
+        life.open.insert(ON_START, Open { answer: None, begun: false, causes: Vec::new() });
         self.handle(&mut life, outgoing);
         // When nobody knows, the plugin is told to look: its data may be older than what it has signed.
         let restored = self.host.restored(self.program.solution).unwrap_or(true);
-        let on_start = json!({ "t": "hook", "id": ON_START, "hook": "onStart", "arg": { "restored": restored } });
-        let mut end = self.turn(&mut life, &on_start).await;
+        let arg = json!({ "restored": restored });
+        let on_start = Message::Hook { id: ON_START, hook: "onStart", arg: &arg };
+        let mut end = life.send(&on_start, Some(ON_START)).err().map(Refused::into_end);
         while end.is_none() {
             // Calls that came before `onStart` had resolved go first.
             if life.started
                 && let Some(command) = life.backlog.pop_front()
             {
-                end = self.command(&mut life, command).await;
+                end = self.command(&mut life, command);
                 continue;
             }
             end = tokio::select! {
                 () = self.cancel.cancelled() => Some(End::Cancelled),
-                Some(internal) = answers.recv() => self.internal(&mut life, internal).await,
+                outcome = life.runner.next() => self.outcome(&mut life, outcome),
+                Some(internal) = answers.recv() => internal_input(&mut life, internal),
                 command = self.commands.recv() => match command {
                     None => Some(End::Cancelled),
-                    Some(command) if life.started => self.command(&mut life, command).await,
+                    Some(command) if life.started => self.command(&mut life, command),
                     Some(command) => {
                         life.backlog.push_back(command);
                         None
@@ -214,8 +294,11 @@ impl Actor {
         if let End::Failed(error) = &end {
             self.status.send_replace(Status::Failed(error.message.clone()));
         }
-        for open in life.open.drain().filter_map(|(_, open)| open.answer) {
-            let _ = open.send(Err(why.clone()));
+        for (_, Open { answer, begun, .. }) in life.open.drain() {
+            // Calls behind the one that broke a limit have not reached the script.
+            let unseen = !begun && matches!(end, End::Failed(_));
+            let error = if unseen { undelivered(why.clone()) } else { why.clone() };
+            let _ = answer.map(|answer| answer.send(Err(error)));
         }
         for command in life.backlog.drain(..) {
             let _ = command.into_answer().send(Err(undelivered(why.clone())));
@@ -225,7 +308,8 @@ impl Actor {
         end
     }
 
-    async fn command(&mut self, life: &mut Life, command: Command) -> Option<End> {
+    /// Hands a call or hook to the script. It takes its turn when those before it have had theirs.
+    fn command(&mut self, life: &mut Life, command: Command) -> Option<End> {
         if life.open.len() >= MAX_OPEN {
             let busy = HostError::new(code::LIMIT, "the plugin is busy: too many calls are open");
             let _ = command.into_answer().send(Err(undelivered(busy)));
@@ -233,100 +317,64 @@ impl Actor {
         }
         let id = life.next_id;
         life.next_id += 1;
-        let message = match command {
+        let (sent, answer, causes) = match command {
             Command::Call { action, params, causes, answer } => {
                 let direct = causes.last();
-                let context = json!({
-                    "caller": direct.map(|cause| cause.caller.as_str()),
-                    "callerKey": direct.map(|cause| cause.key.as_str()),
-                    "solution": self.program.solution,
-                    "id": direct.and_then(|cause| cause.call_id.as_deref()),
-                });
-                life.open.insert(id, Open { answer: Some(answer), causes });
-                json!({ "t": "call", "id": id, "action": action, "params": params, "context": context })
+                let context = Context {
+                    caller: direct.map(|cause| cause.caller.as_str()),
+                    caller_key: direct.map(|cause| cause.key.as_str()),
+                    solution: self.program.solution,
+                    id: direct.and_then(|cause| cause.call_id.as_deref()),
+                };
+                let message = Message::Call { id, action: &action, params: &params, context };
+                (life.send(&message, Some(id)), answer, causes)
             }
             Command::Confirm { action, params, answer } => {
+                let sent = life.send(&Message::Confirm { id, action: &action, params: &params }, Some(id));
                 // What it asks for meanwhile counts as asked by a call that only reads: it is refused.
                 let cause = Cause {
                     caller: "the wallet".into(),
                     key: Cause::CONFIRMATION.into(),
-                    action: action.clone(),
+                    action,
                     call_id: None,
                     read_only: true,
                 };
-                life.open.insert(id, Open { answer: Some(answer), causes: vec![cause] });
-                json!({ "t": "confirm", "id": id, "action": action, "params": params })
+                (sent, answer, vec![cause])
             }
             Command::Hook { hook, arg, answer } => {
-                life.open.insert(id, Open { answer: Some(answer), causes: Vec::new() });
-                json!({ "t": "hook", "id": id, "hook": hook, "arg": arg })
+                (life.send(&Message::Hook { id, hook, arg: &arg }, Some(id)), answer, Vec::new())
             }
         };
-        let end = self.turn(life, &message).await;
-        if std::mem::take(&mut life.refused)
-            && let Some(answer) = life.open.remove(&id).and_then(|open| open.answer)
+        match sent {
+            Ok(()) => {
+                life.open.insert(id, Open { answer: Some(answer), begun: false, causes });
+                None
+            }
+            Err(Refused::TooLarge) => {
+                let large = HostError::new(code::LIMIT, "the parameters are too large for the plugin");
+                let _ = answer.send(Err(undelivered(large)));
+                None
+            }
+            // The outcomes that have not been read yet come first; the last of them says the same.
+            Err(Refused::Ended(error)) => {
+                let _ = answer.send(Err(undelivered(error)));
+                None
+            }
+        }
+    }
+
+    /// What a turn asked for. The outcomes come in the order of the inputs.
+    fn outcome(&self, life: &mut Life, outcome: Option<Result<Vec<Outgoing>, SandboxError>>) -> Option<End> {
+        if let Some(id) = life.sent.pop_front().flatten()
+            && let Some(open) = life.open.get_mut(&id)
         {
-            let large = HostError::new(code::LIMIT, "the parameters are too large for the plugin");
-            let _ = answer.send(Err(undelivered(large)));
+            open.begun = true;
         }
-        end
-    }
-
-    async fn internal(&mut self, life: &mut Life, internal: Internal) -> Option<End> {
-        match internal {
-            Internal::Reply { id, result } => {
-                life.requests -= 1;
-                let message = match result {
-                    Ok(ok) => json!({ "t": "reply", "id": id, "ok": ok }),
-                    Err(error) => json!({ "t": "reply", "id": id, "error": error.to_json() }),
-                };
-                let end = self.turn(life, &message).await;
-                if std::mem::take(&mut life.refused) {
-                    let error = HostError::new(code::LIMIT, "the answer is too large; ask for less at once");
-                    return self.turn(life, &json!({ "t": "reply", "id": id, "error": error.to_json() })).await;
-                }
-                end
-            }
-            Internal::Timer(id) => {
-                life.timers.remove(&id);
-                self.run_turn(life, move |instance| instance.fire_timer(id)).await
-            }
+        match outcome {
+            Some(Ok(outgoing)) => self.handle(life, outgoing),
+            Some(Err(error)) => Some(End::Failed(limit(&error))),
+            None => Some(End::Failed(HostError::internal("the sandbox instance is gone"))),
         }
-    }
-
-    async fn turn(&mut self, life: &mut Life, message: &Json) -> Option<End> {
-        let bytes = message.to_string().into_bytes();
-        self.run_turn(life, move |instance| instance.turn(&bytes)).await
-    }
-
-    /// Runs one turn on a blocking thread and handles what the script asked for.
-    async fn run_turn(
-        &mut self,
-        life: &mut Life,
-        turn: impl FnOnce(&mut Instance) -> Result<Vec<Outgoing>, SandboxError> + Send + 'static,
-    ) -> Option<End> {
-        let Some(mut instance) = life.instance.take() else {
-            return Some(End::Failed(HostError::internal("the sandbox instance is gone")));
-        };
-        let ran = tokio::task::spawn_blocking(move || {
-            let result = turn(&mut instance);
-            (instance, result)
-        })
-        .await;
-        let (instance, result) = match ran {
-            Ok(pair) => pair,
-            Err(join) => return Some(End::Failed(fault(&join))),
-        };
-        life.instance = Some(instance);
-        let outgoing = match result {
-            Ok(outgoing) => outgoing,
-            Err(SandboxError::MessageTooLarge) => {
-                life.refused = true;
-                Vec::new()
-            }
-            Err(error) => return Some(End::Failed(limit(&error))),
-        };
-        self.handle(life, outgoing)
     }
 
     fn handle(&self, life: &mut Life, outgoing: Vec<Outgoing>) -> Option<End> {
@@ -354,7 +402,7 @@ impl Actor {
                 }
                 Outgoing::Message(bytes) => match serde_json::from_slice::<Json>(&bytes) {
                     Ok(message) => {
-                        if let Some(end) = self.message(life, &message) {
+                        if let Some(end) = self.message(life, message) {
                             return Some(end);
                         }
                     }
@@ -365,13 +413,13 @@ impl Actor {
         None
     }
 
-    fn message(&self, life: &mut Life, message: &Json) -> Option<End> {
+    fn message(&self, life: &mut Life, mut message: Json) -> Option<End> {
         let id = message["id"].as_u64().unwrap_or_default();
         match message["t"].as_str() {
             Some("done") => {
                 let result = match message.get("error") {
                     Some(error) => Err(script_error(error)),
-                    None => Ok(message["ok"].clone()),
+                    None => Ok(message["ok"].take()),
                 };
                 let open = life.open.remove(&id)?;
                 if id == ON_START {
@@ -401,11 +449,12 @@ impl Actor {
     }
 
     /// Hands a request of the script to the host, with the callers on whose behalf it may be made.
-    fn request(&self, life: &mut Life, id: u64, message: &Json) {
+    fn request(&self, life: &mut Life, id: u64, mut message: Json) {
         let method = message["method"].as_str().unwrap_or_default().to_owned();
-        let params = message["params"].clone();
+        let params = message["params"].take();
         let mut causes: Vec<Cause> = Vec::new();
-        let mut open: Vec<_> = life.open.iter().collect();
+        // Not of calls that wait: the turn that asks ran before theirs.
+        let mut open: Vec<_> = life.open.iter().filter(|(_, open)| open.begun).collect();
         open.sort_by_key(|(id, _)| **id);
         for cause in open.into_iter().flat_map(|(_, open)| &open.causes) {
             if !causes.contains(cause) {
@@ -456,6 +505,35 @@ pub(super) fn script_error(error: &Json) -> HostError {
 
 fn limit(error: &SandboxError) -> HostError {
     HostError::new(code::PLUGIN_STOPPED, format!("the plugin was stopped: {error}"))
+}
+
+/// An answer or a timer for the script.
+fn internal_input(life: &mut Life, internal: Internal) -> Option<End> {
+    let sent = match internal {
+        Internal::Reply { id, result } => {
+            life.requests -= 1;
+            let sent = match &result {
+                Ok(ok) => life.send(&Message::Reply { id, ok: Some(ok), error: None }, None),
+                Err(error) => life.send(&Message::Reply { id, ok: None, error: Some(&error.to_json()) }, None),
+            };
+            match sent {
+                Err(Refused::TooLarge) => {
+                    let error = HostError::new(code::LIMIT, "the answer is too large; ask for less at once");
+                    life.send(&Message::Reply { id, ok: None, error: Some(&error.to_json()) }, None)
+                }
+                sent => sent,
+            }
+        }
+        Internal::Timer(id) => {
+            life.timers.remove(&id);
+            life.input(Input::Timer(id), None)
+        }
+    };
+    match sent {
+        Err(Refused::TooLarge) => sent.err().map(Refused::into_end),
+        // If it has ended, the last outcome says so, after those that came before it.
+        Ok(()) | Err(Refused::Ended(_)) => None,
+    }
 }
 
 fn fault(error: &JoinError) -> HostError {
