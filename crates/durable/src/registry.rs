@@ -61,6 +61,7 @@ pub(crate) const DEMO: &[&str] = &[
     "layer1.transaction.broadcast",
     "host.epoch.write",
     "sandbox.cache.write",
+    "sandbox.snapshot.write",
     "package.tarball.write",
     "package.anvil.write",
     "node.schema.write",
@@ -135,6 +136,7 @@ pub const REGISTRY: &[WritePoint] = &[
     point("layer1.transaction.broadcast", Process::Daemon, "a stored layer-1 transaction in an endpoint's pool"),
     // sandbox
     point("sandbox.cache.write", Process::Daemon, "the JavaScript engine, compiled for this machine"),
+    point("sandbox.snapshot.write", Process::Daemon, "a script's memory after its evaluation"),
     // entresol
     point("entresol.bridge_script.write", Process::Command, "the script by which a browser starts the relay"),
     point("entresol.bridge_manifest.write", Process::Command, "the manifest by which a browser finds that script"),

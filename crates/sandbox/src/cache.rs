@@ -33,10 +33,10 @@ pub(crate) const ENGINE: &[u8] = include_bytes!("../engine/engine.wasm");
 const FILE: &str = "engine.cwasm";
 const DIGEST: usize = 32;
 
-/// Loads the compiled engine from `dir`, or compiles it and puts it there.
-pub(crate) fn load_or_compile(engine: &wasmtime::Engine, dir: Option<&Path>) -> Result<Module, HostFault> {
+/// Loads the compiled engine from `dir`, or compiles `code`, which is the engine without its memory, and puts it there.
+pub(crate) fn load_or_compile(engine: &wasmtime::Engine, code: &[u8], dir: Option<&Path>) -> Result<Module, HostFault> {
     let Some(dir) = dir else {
-        return compile(engine);
+        return compile(engine, code);
     };
     check_directory(dir)?;
     let path = dir.join(FILE);
@@ -45,7 +45,7 @@ pub(crate) fn load_or_compile(engine: &wasmtime::Engine, dir: Option<&Path>) -> 
         Ok(module) => return Ok(module),
         Err(reason) => tracing::debug!(reason, "compiling the JavaScript engine"),
     }
-    let module = compile(engine)?;
+    let module = compile(engine, code)?;
     let image = module.serialize().map_err(|error| HostFault::Engine(format!("{error:#}")))?;
     let mut file = Vec::with_capacity(2 * DIGEST + image.len());
     file.extend_from_slice(&key);
@@ -56,8 +56,8 @@ pub(crate) fn load_or_compile(engine: &wasmtime::Engine, dir: Option<&Path>) -> 
     Ok(module)
 }
 
-fn compile(engine: &wasmtime::Engine) -> Result<Module, HostFault> {
-    Module::from_binary(engine, ENGINE).map_err(|error| HostFault::Engine(format!("{error:#}")))
+fn compile(engine: &wasmtime::Engine, code: &[u8]) -> Result<Module, HostFault> {
+    Module::from_binary(engine, code).map_err(|error| HostFault::Engine(format!("{error:#}")))
 }
 
 /// Refuses a directory that anybody but this user could have written to.
@@ -98,7 +98,7 @@ fn key(engine: &wasmtime::Engine) -> [u8; DIGEST] {
     let mut settings = std::hash::DefaultHasher::new();
     engine.precompile_compatibility_hash().hash(&mut settings);
     let mut hasher = Sha256::new();
-    hasher.update(b"entresol engine image 1");
+    hasher.update(b"entresol engine image 2");
     hasher.update(Sha256::digest(ENGINE));
     hasher.update(settings.finish().to_be_bytes());
     hasher.finalize().into()

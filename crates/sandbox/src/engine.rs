@@ -3,13 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use wasmtime::{Config, InstancePre, Linker, Store, UpdateDeadline};
+use wasmtime::{Config, Linker, Module, Store, UpdateDeadline};
 
-use crate::cache;
 use crate::error::HostFault;
 use crate::gate::Gate;
 use crate::guest::{self, Guest};
+use crate::snapshot::Snapshots;
 use crate::threads::GUEST_STACK;
+use crate::{cache, image};
 
 /// The JavaScript engine, compiled for this machine. Cheap to clone; one for the whole program is enough.
 ///
@@ -22,7 +23,15 @@ pub struct Engine {
 
 struct Parts {
     engine: wasmtime::Engine,
-    linked: InstancePre<Guest>,
+    /// The engine's code, which imports its memory.
+    code: Module,
+    /// The imports but for the memory.
+    linker: Linker<Guest>,
+    /// The memory of an engine that has not run yet.
+    fresh: Module,
+    /// Where the engine's own stack begins and, as it grows downwards, what lies below it.
+    stack: usize,
+    snapshots: Snapshots,
     gate: Gate,
 }
 
@@ -48,13 +57,16 @@ impl Engine {
         // The names are stripped; a trap's kind says all there is to say.
         config.wasm_backtrace_max_frames(None);
         let engine = wasmtime::Engine::new(&config).map_err(fault)?;
-        let module = cache::load_or_compile(&engine, cache_dir)?;
+        let taken_apart = image::split(cache::ENGINE)?;
+        let code = cache::load_or_compile(&engine, &taken_apart.code, cache_dir)?;
+        let fresh = image::module(&engine, &taken_apart.image)?;
         let mut linker = Linker::new(&engine);
         guest::link(&mut linker).map_err(fault)?;
-        let linked = linker.instantiate_pre(&module).map_err(fault)?;
         // As many turns at a time as cores: more would only take them from one another.
         let gate = Gate::start(&engine, std::thread::available_parallelism().map_or(1, usize::from))?;
-        Ok(Self { parts: Arc::new(Parts { engine, linked, gate }) })
+        let stack = taken_apart.stack;
+        let snapshots = Snapshots::new(cache_dir);
+        Ok(Self { parts: Arc::new(Parts { engine, code, linker, fresh, stack, snapshots, gate }) })
     }
 
     pub(crate) fn store(&self, guest: Guest) -> Store<Guest> {
@@ -70,8 +82,28 @@ impl Engine {
         store
     }
 
-    pub(crate) fn linked(&self) -> &InstancePre<Guest> {
-        &self.parts.linked
+    pub(crate) fn wasmtime(&self) -> &wasmtime::Engine {
+        &self.parts.engine
+    }
+
+    pub(crate) fn code(&self) -> &Module {
+        &self.parts.code
+    }
+
+    pub(crate) fn linker(&self) -> &Linker<Guest> {
+        &self.parts.linker
+    }
+
+    pub(crate) fn fresh(&self) -> &Module {
+        &self.parts.fresh
+    }
+
+    pub(crate) fn stack(&self) -> usize {
+        self.parts.stack
+    }
+
+    pub(crate) fn snapshots(&self) -> &Snapshots {
+        &self.parts.snapshots
     }
 
     pub(crate) fn gate(&self) -> &Gate {

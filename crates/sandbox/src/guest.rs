@@ -41,6 +41,8 @@ pub(crate) struct Guest {
     timers: HashSet<u32>,
     /// Result of a host call, until the guest has made room for it.
     answer: Vec<u8>,
+    /// It has asked for something that another life would be answered differently.
+    pub(crate) impure: bool,
     /// An evaluation that threw.
     pub(crate) thrown: Option<SandboxError>,
     /// A limit broke and the host function that saw it has stopped the guest.
@@ -61,6 +63,7 @@ impl Guest {
             lines_dropped: 0,
             timers: HashSet::new(),
             answer: Vec::new(),
+            impure: false,
             thrown: None,
             broken: None,
             limits,
@@ -75,6 +78,20 @@ impl Guest {
     /// [`Guest::tick`] when no turn runs: others may go first, and no turn can be too long.
     pub(crate) fn tick_between_turns(&mut self) -> Result<(), SandboxError> {
         self.permit.as_mut().map_or(Ok(()), Permit::tick_between_turns)
+    }
+
+    /// The guest after an evaluation, which is taken from a snapshot.
+    pub(crate) fn evaluated(mut self, timers: &[u32]) -> Self {
+        self.timers = timers.iter().copied().collect();
+        self.begun = true;
+        self
+    }
+
+    /// In order, as a snapshot has them.
+    pub(crate) fn waiting_timers(&self) -> Vec<u32> {
+        let mut timers: Vec<u32> = self.timers.iter().copied().collect();
+        timers.sort_unstable();
+        timers
     }
 
     /// Opens the budgets of a new turn.
@@ -224,6 +241,7 @@ fn clear_timer(mut caller: Caller<'_, Guest>, id: u32) {
 
 fn random(mut caller: Caller<'_, Guest>, at: u32, length: u32) -> wasmtime::Result<i32> {
     let (bytes, guest) = piece(&mut caller, at, length)?;
+    guest.impure = true;
     match guest.tape.random(&mut *guest.host, bytes) {
         Ok(filled) => Ok(i32::from(!filled)),
         Err(reason) => guest.stop(reason),
@@ -248,6 +266,7 @@ fn call(
     let answer = if payload.len() > guest.limits.message_bytes {
         Err(format!("the payload of {} bytes is larger than the host takes", payload.len()))
     } else {
+        guest.impure |= service == EMBEDDER && !guest.host.is_pure(&name);
         let host = &mut guest.host;
         let asked = guest.tape.call(&name, payload, || match service {
             EMBEDDER => host.call(&name, payload),
@@ -308,9 +327,11 @@ fn clock(mut caller: Caller<'_, Guest>, _clock: i32, _precision: i64, at: u32) -
     let (into, guest) = piece(&mut caller, at, 8)?;
     // The engine seeds itself with the time when it starts, for randomness that no script of ours sees. It gets none:
     // two starts of the same script are the same to the byte, which snapshots and replays rest on.
-    let now = match guest.begun {
-        false => Ok(0),
-        true => guest.tape.clock(&mut *guest.host),
+    let now = if guest.begun {
+        guest.impure = true;
+        guest.tape.clock(&mut *guest.host)
+    } else {
+        Ok(0)
     };
     let now = match now {
         Ok(now) => now / CLOCK_STEP_MS * CLOCK_STEP_MS,

@@ -9,6 +9,7 @@ use crate::account::Account;
 use crate::guest::Guest;
 use crate::machine::{GLOBALS, Layer, Machine};
 use crate::record::{RecordError, Recorder, Tape};
+use crate::snapshot::{Key, Restored, Source};
 use crate::turns::{end_turn, enter, leave, on_thread, turn};
 use crate::{Engine, HostCalls, HostFault, Input, Limits, Meter, ModuleKind, Outgoing, Runner, SandboxError, Script};
 
@@ -110,28 +111,58 @@ impl Instance {
         if limits.memory_bytes < Limits::LEAST_MEMORY {
             return Err(SandboxError::Memory);
         }
-        let owned = |layer, script: &Script<'_>| (layer, script.kind, script.name.to_owned(), script.source.to_owned());
-        let mut sources = vec![(Layer::Globals, ModuleKind::CommonJs, "sandbox.js".to_owned(), globals.to_owned())];
+        let owned = |layer, script: &Script<'_>| Source {
+            layer,
+            kind: script.kind,
+            name: script.name.to_owned(),
+            text: script.source.to_owned(),
+        };
+        let globals = Script { name: "sandbox.js", source: globals, kind: ModuleKind::CommonJs };
+        let mut sources = vec![owned(Layer::Globals, &globals)];
         sources.extend(prelude.iter().map(|file| owned(Layer::Prelude, file)));
         sources.extend(script.iter().map(|file| owned(Layer::Script, file)));
+        // A recording begins with the evaluation itself, so that it can be replayed from the sources.
+        let recorded = !matches!(tape, Tape::Off);
+        let account = Account::new(limits);
         let mut guest = Guest::new(limits.clone(), host);
         guest.tape = tape;
+        let (machine, outgoing) = if recorded {
+            Self::evaluated(engine, &account, guest, sources)?
+        } else {
+            let key = Key::new(limits, &sources);
+            match engine.snapshots().restore(engine, &key, guest)? {
+                Restored::Machine(started) => started,
+                Restored::Nothing(guest) => {
+                    let (machine, outgoing) = Self::evaluated(engine, &account, *guest, sources)?;
+                    engine.snapshots().settle(engine, &key, machine, outgoing)?
+                }
+            }
+        };
+        account.set_memory(machine.memory.data_size(&machine.store));
+        Ok((Self { engine: engine.clone(), account, state: State::Alive(machine), recorder: None }, outgoing))
+    }
+
+    /// A new engine that has evaluated the sources, all of them in one turn.
+    fn evaluated(
+        engine: &Engine,
+        account: &Arc<Account>,
+        guest: Guest,
+        sources: Vec<Source>,
+    ) -> Result<(Box<Machine>, Vec<Outgoing>), SandboxError> {
         let mut store = engine.store(guest);
-        let account = Account::new(limits);
-        let (their_account, their_engine) = (Arc::clone(&account), engine.clone());
-        let (machine, outgoing) = on_thread(engine, &account, move |permit| {
+        let (account, theirs) = (Arc::clone(account), engine.clone());
+        on_thread(engine, &Arc::clone(&account), move |permit| {
             store.data_mut().permit = Some(permit);
             store.data_mut().begin_turn();
             store.set_epoch_deadline(1);
-            let mut machine = Machine::new(&their_engine, store)?;
+            let mut machine = Machine::fresh(&theirs, store)?;
             let outcome = sources
                 .into_iter()
-                .try_for_each(|(layer, kind, name, source)| machine.evaluate(layer, kind, &name, &source));
+                .try_for_each(|source| machine.evaluate(source.layer, source.kind, &source.name, &source.text));
             let outgoing = end_turn(&mut machine, outcome)?;
-            leave(&mut machine, &their_account);
-            Ok::<_, SandboxError>((machine, outgoing))
-        })??;
-        Ok((Self { engine: engine.clone(), account, state: State::Alive(machine), recorder: None }, outgoing))
+            leave(&mut machine, &account);
+            Ok((machine, outgoing))
+        })?
     }
 
     /// Delivers one message to `boundary.onMessage`, runs promise jobs until none is left, and returns what was

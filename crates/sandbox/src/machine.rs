@@ -1,8 +1,9 @@
 //! The engine's instance in linear memory, and what its exports do.
 
-use wasmtime::{Memory, Store, Trap, TypedFunc};
+use wasmtime::{Instance, Memory, Module, Store, Trap, TypedFunc};
 
 use crate::guest::Guest;
+use crate::image::{MEMORY, MEMORY_MODULE};
 use crate::record::Input;
 use crate::{Engine, HostFault, Limits, ModuleKind, SandboxError};
 
@@ -67,28 +68,63 @@ fn reason(guest: &mut Guest, stop: Stop) -> SandboxError {
     }
 }
 
+fn fault(error: wasmtime::Error) -> SandboxError {
+    SandboxError::Host(HostFault::Engine(format!("{error:#}")))
+}
+
 impl Machine {
-    pub(crate) fn new(engine: &Engine, mut store: Store<Guest>) -> Result<Box<Self>, SandboxError> {
-        let fault = |error: wasmtime::Error| SandboxError::Host(HostFault::Engine(format!("{error:#}")));
-        let instance = engine.linked().instantiate(&mut store).map_err(fault)?;
+    /// An engine that has just been set up and has evaluated nothing.
+    pub(crate) fn fresh(engine: &Engine, store: Store<Guest>) -> Result<Box<Self>, SandboxError> {
+        let (mut machine, instance) = Self::instantiate(engine, store, engine.fresh())?;
+        let store = &mut machine.store;
+        let initialize = instance.get_typed_func::<(), ()>(&mut *store, "_initialize").map_err(fault)?;
+        let start = instance.get_typed_func::<(u32, u32), i32>(&mut *store, "start").map_err(fault)?;
+        let limits = &store.data().limits;
+        let heap = u32::try_from(limits.memory_bytes / 4 * 3).unwrap_or(u32::MAX);
+        let stack = u32::try_from(limits.stack.min(Limits::MOST_STACK)).unwrap_or(u32::MAX);
+        let begun = initialize.call(&mut *store, ()).and_then(|()| start.call(&mut *store, (heap, stack)));
+        store.data_mut().begun = true;
+        match begun {
+            Ok(0) => Ok(machine),
+            Ok(_) => Err(SandboxError::Memory),
+            Err(error) => Err(why(store.data_mut(), Stop::Wasm(error))),
+        }
+    }
+
+    /// An engine that goes on with the memory of another. Runs nothing of the guest.
+    pub(crate) fn restored(engine: &Engine, store: Store<Guest>, image: &Module) -> Result<Box<Self>, SandboxError> {
+        Self::instantiate(engine, store, image).map(|(machine, _)| machine)
+    }
+
+    fn instantiate(
+        engine: &Engine,
+        mut store: Store<Guest>,
+        image: &Module,
+    ) -> Result<(Box<Self>, Instance), SandboxError> {
         let missing = || SandboxError::Host(HostFault::Engine("it exports no memory".to_owned()));
-        let memory = instance.get_memory(&mut store, "memory").ok_or_else(missing)?;
+        let holder = Instance::new(&mut store, image, &[]).map_err(fault)?;
+        let memory = holder.get_memory(&mut store, MEMORY).ok_or_else(missing)?;
         store.data_mut().memory = Some(memory);
-        let initialize = instance.get_typed_func::<(), ()>(&mut store, "_initialize").map_err(fault)?;
-        let start = instance.get_typed_func::<(u32, u32), i32>(&mut store, "start").map_err(fault)?;
+        // A copy of a table of a dozen imports: the memory is another in each store.
+        let mut linker = engine.linker().clone();
+        linker.define(&store, MEMORY_MODULE, MEMORY, memory).map_err(fault)?;
+        let instance = linker.instantiate(&mut store, engine.code()).map_err(fault)?;
         let allocate = instance.get_typed_func(&mut store, "allocate").map_err(fault)?;
         let evaluate = instance.get_typed_func(&mut store, "evaluate").map_err(fault)?;
         let deliver = instance.get_typed_func(&mut store, "deliver").map_err(fault)?;
         let fire = instance.get_typed_func(&mut store, "fire").map_err(fault)?;
-        let limits = &store.data().limits;
-        let heap = u32::try_from(limits.memory_bytes / 4 * 3).unwrap_or(u32::MAX);
-        let stack = u32::try_from(limits.stack.min(Limits::MOST_STACK)).unwrap_or(u32::MAX);
-        let begun = initialize.call(&mut store, ()).and_then(|()| start.call(&mut store, (heap, stack)));
-        store.data_mut().begun = true;
-        match begun {
-            Ok(0) => Ok(Box::new(Self { store, memory, allocate, evaluate, deliver, fire })),
-            Ok(_) => Err(SandboxError::Memory),
-            Err(error) => Err(why(store.data_mut(), Stop::Wasm(error))),
+        Ok((Box::new(Self { store, memory, allocate, evaluate, deliver, fire }), instance))
+    }
+
+    /// Zeros what calls that are over have left below the stack's beginning. Pages that are zeros are only looked at.
+    pub(crate) fn wipe_dead_stack(&mut self, stack: usize) {
+        const PAGE: usize = 4096;
+        let memory = self.memory.data_mut(&mut self.store);
+        let dead = memory.len().min(stack);
+        for page in memory[..dead].chunks_mut(PAGE) {
+            if page.iter().any(|byte| *byte != 0) {
+                page.fill(0);
+            }
         }
     }
 

@@ -14,7 +14,7 @@ use crate::support::{Said, demo, entresol};
 /// The fetch of anvil happens before the demo has anything to lose: it is killed alone, then must simply work again.
 const FETCH: &str = "package.anvil.write";
 /// Reached only with an empty cache.
-const COLD_CACHE: &str = "sandbox.cache.write";
+const COLD_CACHE: [&str; 2] = ["sandbox.cache.write", "sandbox.snapshot.write"];
 
 fn anvil() -> OsString {
     let said = Said::of(entresol().args(["--json", "debug", "fetch-anvil"]).output().expect("started"));
@@ -29,7 +29,7 @@ fn check(point: &WritePoint, moment: &str, anvil: &OsString) -> Option<String> {
     }
     let cache = tempfile::tempdir().expect("a directory");
     let mut environment = Vec::new();
-    if point.name == COLD_CACHE {
+    if COLD_CACHE.contains(&point.name) {
         environment.push(("ENTRESOL_CACHE", cache.path().as_os_str().to_owned()));
         environment.push(("ENTRESOL_ANVIL", anvil.clone()));
     }

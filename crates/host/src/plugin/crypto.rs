@@ -15,6 +15,12 @@ const MAX_BATCH: usize = 1024;
 pub(crate) struct Crypto;
 
 impl HostCalls for Crypto {
+    /// All of them: hashes and recovered addresses follow from the payload alone. So a bundle that hashes while it is
+    /// evaluated, as those with tables of selectors do, starts from a snapshot still.
+    fn is_pure(&self, name: &str) -> bool {
+        matches!(name, "keccak256" | "sha256" | "recover" | "verify" | "recoverBatch")
+    }
+
     fn call(&mut self, name: &str, payload: &[u8]) -> Result<Vec<u8>, String> {
         let args: Vec<Json> = serde_json::from_slice(payload).map_err(|e| format!("{name}: {e}"))?;
         let answer = match name {

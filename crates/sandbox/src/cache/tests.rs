@@ -14,7 +14,7 @@ fn the_compiled_engine_is_kept_and_anything_else_is_recompiled() {
     let dir = dir.path().join("cache");
     let engine = engine();
     let path = dir.join(FILE);
-    load_or_compile(&engine, Some(&dir)).expect("compiled");
+    load_or_compile(&engine, ENGINE, Some(&dir)).expect("compiled");
     let good = std::fs::read(&path).expect("written");
     assert_eq!(std::fs::metadata(&dir).expect("there").permissions().mode() & 0o777, 0o700);
     assert_eq!(std::fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
@@ -31,7 +31,7 @@ fn the_compiled_engine_is_kept_and_anything_else_is_recompiled() {
         std::fs::write(&path, &good[..length]).expect("written");
         load(&engine, &path, &key(&engine)).expect_err("refused");
     }
-    load_or_compile(&engine, Some(&dir)).expect("recompiled");
+    load_or_compile(&engine, ENGINE, Some(&dir)).expect("recompiled");
     assert_eq!(std::fs::read(&path).expect("written again").len(), good.len());
     load(&engine, &path, &key(&engine)).expect("good again");
 }

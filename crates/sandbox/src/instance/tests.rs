@@ -10,6 +10,7 @@ use crate::LogLevel;
 mod globals;
 mod hostile;
 mod isolation;
+mod snapshots;
 
 /// One compiled engine for all tests of this process.
 fn engine() -> &'static Engine {

@@ -1,0 +1,249 @@
+//! What a script's evaluation left behind, to begin with instead of evaluating it again.
+//!
+//! **Why.** Evaluating the globals, the glue and a bundle takes tens of milliseconds, and every instance would hold its
+//! own copy of the outcome. It depends on nothing but the sources and the limits, so it is done once: the memory of the
+//! engine is kept, and further instances begin with it ([`crate::image`] says how they share it).
+//!
+//! **What is in it.** The linear memory, and what the evaluation asked of the embedder (log lines, timers, messages).
+//! Nothing else of an instance changes while it runs: the engine has one mutable global, its stack pointer, which is
+//! back at its first value whenever no call is under way; its table of functions is constant (both are checked, the
+//! first at every start by [`crate::image::split`], the second by a test). The stack of calls that are over is wiped.
+//!
+//! **No user data.** A snapshot is taken inside [`Instance::start`](crate::Instance::start), when nothing has been
+//! delivered yet. What goes in are the sources: code that is the same for everybody who installed it.
+//!
+//! **Randomness and clock.** Each instance gets its own from the host, whenever it asks. A script that asks *while it
+//! is evaluated* would find the same answer in every life, so it gets no snapshot: it is evaluated afresh each time.
+//! The same goes for host calls that the embedder does not declare pure
+//! ([`HostCalls::is_pure`](crate::HostCalls::is_pure)). The engine itself seeds a generator with the clock when it
+//! starts; it is told zero then, for the generator is not used: `Math.random` comes from the host.
+//!
+//! **On disk** ([`file`]) a snapshot lies beside the compiled engine, in the directory that only this user can write to.
+//! It is data, never code: a file that somebody managed to forge is a forged guest, within a guest's walls.
+
+mod file;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use sha2::{Digest, Sha256};
+use wasmtime::Module;
+
+use crate::cache::ENGINE;
+use crate::guest::Guest;
+use crate::image::{self, WASM_PAGE};
+use crate::machine::{Layer, Machine};
+use crate::{Engine, HostFault, Limits, ModuleKind, Outgoing, SandboxError};
+
+/// Changes whenever a snapshot means something else than before: the shim's exports, the file's layout.
+const ABI: &[u8] = b"entresol snapshot 1";
+
+/// Most snapshots held in memory. A wallet runs a few dozen scripts; what falls out is read from disk again.
+const MOST_HELD: usize = 64;
+
+/// Most bytes of them. Instances that run keep theirs beyond it.
+const MOST_HELD_BYTES: usize = 256 << 20;
+
+/// One source of an evaluation, in its order.
+pub(crate) struct Source {
+    pub(crate) layer: Layer,
+    pub(crate) kind: ModuleKind,
+    pub(crate) name: String,
+    pub(crate) text: String,
+}
+
+/// Which evaluation: the engine, every source, and the limits that an evaluation can notice.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Key([u8; 32]);
+
+impl Key {
+    pub(crate) fn new(limits: &Limits, sources: &[Source]) -> Self {
+        let mut hasher = Sha256::new();
+        hasher.update(ABI);
+        hasher.update(Sha256::digest(ENGINE));
+        // Heap and stack are written into the engine's memory; the others decide what a call of the host answers.
+        // How long a turn may take shows only by ending it, and what was ended leaves no snapshot.
+        for limit in [
+            limits.memory_bytes,
+            limits.stack.min(Limits::MOST_STACK),
+            limits.message_bytes,
+            limits.messages_per_turn,
+            limits.log_bytes_per_turn,
+            limits.timers,
+        ] {
+            hasher.update((limit as u64).to_be_bytes());
+        }
+        for source in sources {
+            let kind = match source.kind {
+                ModuleKind::EsModule => 0,
+                ModuleKind::CommonJs => 1,
+            };
+            hasher.update([source.layer as u8, kind]);
+            for text in [&source.name, &source.text] {
+                hasher.update((text.len() as u64).to_be_bytes());
+                hasher.update(text);
+            }
+        }
+        Self(hasher.finalize().into())
+    }
+
+    fn hex(&self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.hex())
+    }
+}
+
+/// What an evaluation left behind.
+pub(crate) struct Snapshot {
+    image: Module,
+    /// Bytes of memory that a restored instance begins with.
+    memory: usize,
+    /// Bytes that it costs to hold.
+    size: usize,
+    outgoing: Vec<Outgoing>,
+    timers: Vec<u32>,
+}
+
+impl Snapshot {
+    fn new(engine: &Engine, memory: &[u8], outgoing: Vec<Outgoing>, timers: Vec<u32>) -> Result<Self, HostFault> {
+        let encoded = image::encode(memory);
+        let image = image::module(engine.wasmtime(), &encoded)?;
+        Ok(Self { image, memory: memory.len(), size: encoded.len(), outgoing, timers })
+    }
+
+    /// An instance that begins with it, and what the embedder is asked for.
+    fn restore(&self, engine: &Engine, guest: Guest) -> Result<(Box<Machine>, Vec<Outgoing>), SandboxError> {
+        if self.memory > guest.limits.memory_bytes {
+            return Err(SandboxError::Memory);
+        }
+        let machine = Machine::restored(engine, engine.store(guest.evaluated(&self.timers)), &self.image)?;
+        Ok((machine, self.outgoing.clone()))
+    }
+}
+
+/// The snapshots of one engine, in memory and, with a directory, on disk.
+pub(crate) struct Snapshots {
+    dir: Option<PathBuf>,
+    held: Mutex<Held>,
+}
+
+#[derive(Default)]
+struct Held {
+    snapshots: HashMap<Key, (u64, Arc<Snapshot>)>,
+    /// Counts up with each use.
+    uses: u64,
+    bytes: usize,
+}
+
+impl Snapshots {
+    /// `dir` has been checked to be this user's alone.
+    pub(crate) fn new(dir: Option<&Path>) -> Self {
+        Self { dir: dir.map(Path::to_owned), held: Mutex::default() }
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        // Nothing in there is left half done by a panic: each change is one insertion or removal and its count.
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The instance to begin with, if this evaluation was done before; gives `guest` back if not.
+    pub(crate) fn restore(&self, engine: &Engine, key: &Key, guest: Guest) -> Result<Restored, SandboxError> {
+        match self.find(engine, key, &guest.limits) {
+            Some(snapshot) => snapshot.restore(engine, guest).map(Restored::Machine),
+            None => Ok(Restored::Nothing(Box::new(guest))),
+        }
+    }
+
+    fn find(&self, engine: &Engine, key: &Key, limits: &Limits) -> Option<Arc<Snapshot>> {
+        if let Some(snapshot) = self.held().get(key) {
+            return Some(snapshot);
+        }
+        let dir = self.dir.as_deref()?;
+        let found = file::read(dir, key, limits.memory_bytes)
+            .and_then(|parts| parts.into_snapshot(engine).map_err(|error| error.to_string()));
+        match found {
+            Ok(snapshot) => Some(self.held().put(*key, Arc::new(snapshot))),
+            Err(reason) => {
+                tracing::debug!(?key, reason, "evaluating a script");
+                None
+            }
+        }
+    }
+
+    /// Takes over a machine whose evaluation is done: the instance that goes on is one that begins with the snapshot, as
+    /// all after it will, so that it shares what they share and differs from them in nothing. Where no snapshot may or
+    /// can be taken, the machine itself goes on.
+    pub(crate) fn settle(
+        &self,
+        engine: &Engine,
+        key: &Key,
+        mut machine: Box<Machine>,
+        outgoing: Vec<Outgoing>,
+    ) -> Result<(Box<Machine>, Vec<Outgoing>), SandboxError> {
+        machine.wipe_dead_stack(engine.stack());
+        let guest = machine.store.data();
+        if guest.impure {
+            return Ok((machine, outgoing));
+        }
+        let timers = guest.waiting_timers();
+        let memory = machine.memory.data(&machine.store);
+        if let Some(dir) = &self.dir
+            && let Err(error) = file::write(dir, key, memory, &outgoing, &timers)
+        {
+            // The cache is full or gone; scripts start without it.
+            tracing::warn!(%error, "a snapshot was not kept on disk");
+        }
+        let snapshot = match Snapshot::new(engine, memory, outgoing.clone(), timers) {
+            Ok(snapshot) => self.held().put(*key, Arc::new(snapshot)),
+            Err(error) => {
+                tracing::warn!(%error, "no snapshot of a script");
+                return Ok((machine, outgoing));
+            }
+        };
+        snapshot.restore(engine, machine.store.into_data())
+    }
+}
+
+/// What [`Snapshots::restore`] came to.
+pub(crate) enum Restored {
+    Machine((Box<Machine>, Vec<Outgoing>)),
+    Nothing(Box<Guest>),
+}
+
+impl Held {
+    fn get(&mut self, key: &Key) -> Option<Arc<Snapshot>> {
+        self.uses += 1;
+        let (used, snapshot) = self.snapshots.get_mut(key)?;
+        *used = self.uses;
+        Some(Arc::clone(snapshot))
+    }
+
+    /// Adds it, and lets go of those that were not used for longest. Gives the one that is held under the key.
+    fn put(&mut self, key: Key, snapshot: Arc<Snapshot>) -> Arc<Snapshot> {
+        if let Some(other) = self.get(&key) {
+            return other;
+        }
+        self.bytes += snapshot.size;
+        self.snapshots.insert(key, (self.uses, Arc::clone(&snapshot)));
+        while self.snapshots.len() > 1 && (self.snapshots.len() > MOST_HELD || self.bytes > MOST_HELD_BYTES) {
+            let oldest = self.snapshots.iter().min_by_key(|(_, (used, _))| *used).map(|(key, _)| *key);
+            let Some((_, gone)) = oldest.and_then(|key| self.snapshots.remove(&key)) else { break };
+            self.bytes = self.bytes.saturating_sub(gone.size);
+        }
+        snapshot
+    }
+}
+
+/// Whole pages, as memories have them.
+fn is_whole(bytes: usize) -> bool {
+    bytes.is_multiple_of(WASM_PAGE)
+}
+
+#[cfg(test)]
+mod tests;
