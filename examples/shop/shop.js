@@ -33,6 +33,8 @@ const short = (text) => `${text.slice(0, 8)}…${text.slice(-6)}`;
 let wallet;
 /** @type {Hex | undefined} */
 let account;
+/** The wallet's provider, where it is Entresol. @type {EntresolProvider | undefined} */
+let entresol;
 /** @type {any} */
 let layer2;
 let endWatching = () => {};
@@ -79,11 +81,12 @@ async function connect(found) {
   }
   byId("connect").hidden = true;
   if (found.info.rdns !== RDNS) return;
-  const entresol = /** @type {EntresolProvider} */ (provider);
+  const own = /** @type {EntresolProvider} */ (provider);
+  entresol = own;
   byId("allow").hidden = false;
-  byId("ask").onclick = () => void allow(entresol);
-  const known = await entresol.request({ method: "layer2_getSolutions", params: [] });
-  if (known.some((solution) => solution.name === SOLUTION)) await allow(entresol);
+  byId("ask").onclick = () => void allow(own);
+  const known = await own.request({ method: "layer2_getSolutions", params: [] });
+  if (known.some((solution) => solution.name === SOLUTION)) await allow(own);
 }
 
 /** @param {readonly Hex[]} accounts */
@@ -122,15 +125,39 @@ const buy = (good) => (layer2 ? payOnLayer2(good, crypto.randomUUID()) : payOnLa
 async function payOnLayer2(good, id) {
   const tell = order(good);
   localStorage.setItem(OPEN, JSON.stringify({ good: good.name, id }));
-  try {
-    const message = await layer2.makePayment({ toAddress: SELLER, value: good.price }, { id });
-    tell("paid", `paid on layer 2: ${short(message)}`);
-  } catch (error) {
-    tell("failed", words(error));
-    // The wallet went away with the order: what became of it is told by the same id, when it is back.
-    if (/** @type {any} */ (error)?.code === 4900) return;
+  for (;;) {
+    try {
+      const message = await layer2.makePayment({ toAddress: SELLER, value: good.price }, { id });
+      tell("paid", `paid on layer 2: ${short(message)}`);
+    } catch (/** @type {any} */ error) {
+      if (error?.code === 4900 && !entresol?.isConnected()) {
+        // The wallet went away with the order: what became of it is told by the same id, when it is back. (With the
+        // wallet there, this code is the layer 2's own: its node does not answer.)
+        tell("waiting", "Your wallet is not running. The order goes on when it is back.");
+        await back(/** @type {EntresolProvider} */ (entresol));
+        tell("waiting", "waits for your wallet…");
+        continue;
+      }
+      tell("failed", words(error));
+    }
+    localStorage.removeItem(OPEN);
+    return;
   }
-  localStorage.removeItem(OPEN);
+}
+
+/** Waits until a wallet that went away runs again and is unlocked. @param {EntresolProvider} provider */
+function back(provider) {
+  return new Promise((resolve) => {
+    const look = async () => {
+      const accounts = await provider.request({ method: "eth_accounts", params: [] }).catch(() => []);
+      if (accounts.length === 0) return;
+      provider.removeListener("connect", look);
+      provider.removeListener("accountsChanged", look);
+      resolve(null);
+    };
+    provider.on("connect", look);
+    provider.on("accountsChanged", look);
+  });
 }
 
 /** @param {Good} good */
@@ -171,6 +198,5 @@ function order(good) {
 /** @param {any} error */
 function words(error) {
   if (error?.code === 4001) return "You said no in your wallet.";
-  if (error?.code === 4900) return "Your wallet is not running.";
   return String(error?.message ?? error);
 }

@@ -103,9 +103,18 @@ impl Chain {
         let log = dir.join("anvil.log");
         let port = port.to_string();
         let chain_id = CHAIN_ID.to_string();
+        // Otherwise anvil puts its old states, soon gigabytes, into the user's home, and leaves them there when it is killed.
+        let states = dir.join("states");
+        let states = states.to_str().context("the temporary directory's name is not UTF-8; set TMPDIR to another")?;
         // A block a second besides one for each transaction, so that what waits for blocks goes on.
-        let arguments =
-            ["--host", "127.0.0.1", "--port", &port, "--chain-id", &chain_id, "--block-time", "1", "--mixed-mining"];
+        let arguments = [
+            ["--host", "127.0.0.1"],
+            ["--port", &port],
+            ["--chain-id", &chain_id],
+            ["--block-time", "1"],
+            ["--cache-path", states],
+        ];
+        let arguments = arguments.into_iter().flatten().chain(["--mixed-mining"]);
         let mut anvil = Guarded::start(Spec {
             name: "anvil",
             program: anvil,

@@ -5,12 +5,17 @@
 mod answers;
 #[allow(dead_code, reason = "other tests and benches use the rest")]
 mod cdp;
+#[allow(dead_code, reason = "the program's other tests use the rest")]
+#[path = "../entresol/day/chain.rs"]
+mod chain;
+mod chains;
 mod discovery;
 mod lifetimes;
 mod matrix;
 mod page;
 mod pays;
 mod popup;
+mod public;
 #[allow(dead_code, reason = "other tests and benches use the rest")]
 mod site;
 mod stage;

@@ -3,12 +3,13 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Once;
 use std::time::Instant;
 
 use serde_json::{Value as Json, json};
 
 use crate::npm;
-use crate::support::{House, LIMIT, Said};
+use crate::support::{House, LIMIT, Said, copy_folder};
 
 /// Who is paid: an address that nobody else pays.
 pub(crate) const PAID: &str = "0x00000000000000000000000000000000000c0ffe";
@@ -71,13 +72,12 @@ fn decide(house: &House, child: Child, mut look: impl FnMut(&Json)) -> Said {
     Said::of(ended.join().expect("ended").expect("waited"))
 }
 
-/// A script of this folder, where it finds the clients' packages.
+/// A script of this folder, beside the others and where it finds the clients' packages.
 pub(crate) fn script(name: &str) -> PathBuf {
     let place = npm::clients().join("scripts");
-    std::fs::create_dir_all(&place).expect("made");
-    let path = place.join(name);
-    std::fs::copy(npm::source().join("scripts").join(name), &path).expect("copied");
-    path
+    static COPIED: Once = Once::new();
+    COPIED.call_once(|| copy_folder(&npm::source().join("scripts"), &place));
+    place.join(name)
 }
 
 /// A program of Foundry's, which npm has by platform. Others than this one are in no registry that was seen.

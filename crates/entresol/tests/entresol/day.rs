@@ -13,23 +13,19 @@ use std::collections::VecDeque;
 use std::io::Write as _;
 use std::os::unix::process::ExitStatusExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use entresol_durable::{KILL_AT, REGISTRY};
 
 use crate::support::{Said, entresol};
+pub(crate) use chain::anvil;
 use life::{Cut, Day};
 use script::{Line, SCRIPT};
 
 /// Days that are lived side by side: they mostly wait.
 const SIDE_BY_SIDE: usize = 4;
-
-pub(crate) fn anvil() -> PathBuf {
-    let said = Said::of(entresol().args(["--json", "debug", "fetch-anvil"]).output().expect("started"));
-    said.json()["anvil"].as_str().expect("a path").into()
-}
 
 /// Does these steps, each until it comes to its end.
 pub(crate) fn go_on(day: &mut Day, steps: &[Line]) -> Result<(), String> {

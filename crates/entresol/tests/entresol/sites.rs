@@ -280,7 +280,6 @@ fn what_a_page_is_told_goes_to_that_page_only() {
 /// peer's user id stands between the stranger and the browsers' socket.
 #[test]
 fn row_04_a_bridge_of_another_user_is_turned_away() {
-    use std::os::unix::fs::PermissionsExt;
     use std::os::unix::process::CommandExt;
     if !rustix::process::geteuid().is_root() {
         println!("not root: nobody to play the stranger");
@@ -288,13 +287,7 @@ fn row_04_a_bridge_of_another_user_is_turned_away() {
     }
     let wallet = Wallet::new();
     let _daemon = wallet.daemon();
-    let program = wallet.dir.path().join("entresol");
-    std::fs::copy(crate::support::PROGRAM, &program).expect("copied");
-    let open = |path: &std::path::Path, mode| {
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("set");
-    };
-    open(&program, 0o755);
-    open(wallet.dir.path(), 0o711);
+    let program = wallet.for_strangers();
     let bridge = |uid: u32| {
         let mut command = std::process::Command::new(&program);
         command.arg("--home").arg(wallet.home()).arg("bridge").uid(uid);
@@ -302,8 +295,8 @@ fn row_04_a_bridge_of_another_user_is_turned_away() {
     };
     let said = bridge(65_534);
     assert!(said["why"].as_str().is_some_and(|why| why.contains("another user")), "{said}");
-    open(&wallet.home(), 0o711);
-    open(&site_socket_path(&wallet.home()), 0o666);
+    crate::support::open_up(&wallet.home(), 0o711);
+    crate::support::open_up(&site_socket_path(&wallet.home()), 0o666);
     assert_eq!(bridge(65_534)["type"], "down", "no challenge for a stranger");
     assert_eq!(bridge(0)["type"], "challenge");
 }

@@ -227,21 +227,15 @@ fn a_process_of_another_user_is_turned_away_before_its_first_byte() {
     }
     let wallet = Wallet::new();
     let _daemon = wallet.daemon();
-    let program = wallet.dir.path().join("entresol");
-    std::fs::copy(crate::support::PROGRAM, &program).expect("copied");
-    let open = |path: &std::path::Path, mode| {
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("set");
-    };
-    open(&program, 0o755);
-    open(wallet.dir.path(), 0o711);
+    let program = wallet.for_strangers();
     let ask = |uid: u32| {
         let mut command = std::process::Command::new(&program);
         command.arg("--home").arg(wallet.home()).arg("status").uid(uid).stdin(std::process::Stdio::null());
         crate::support::Said::of(command.output().expect("started"))
     };
     ask(65_534).fails(5, &["belongs to another user"]);
-    open(&wallet.home(), 0o711);
-    open(&socket_path(&wallet.home()), 0o666);
+    crate::support::open_up(&wallet.home(), 0o711);
+    crate::support::open_up(&socket_path(&wallet.home()), 0o666);
     ask(65_534).fails(1, &["connection to the daemon broke"]);
     assert_eq!(ask(0).code, 0, "the owner is served all the same");
 }

@@ -134,6 +134,11 @@ impl Drop for Running {
     }
 }
 
+/// Sets a path's mode.
+pub(crate) fn open_up(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("set");
+}
+
 /// A wallet in a directory of its own, its daemon not yet running.
 #[derive(Debug)]
 pub(crate) struct Wallet {
@@ -154,6 +159,15 @@ impl Wallet {
         wallet
     }
 
+    /// A copy of the program and a way to it for users who are strangers here; the wallet's home stays closed to them.
+    pub(crate) fn for_strangers(&self) -> PathBuf {
+        let program = self.dir.path().join("entresol");
+        std::fs::copy(PROGRAM, &program).expect("copied");
+        open_up(&program, 0o755);
+        open_up(self.dir.path(), 0o711);
+        program
+    }
+
     pub(crate) fn home(&self) -> PathBuf {
         self.dir.path().join("home")
     }
@@ -162,7 +176,7 @@ impl Wallet {
     pub(crate) fn secret(&self, name: &str, text: &str) -> PathBuf {
         let path = self.dir.path().join(name);
         std::fs::write(&path, text).expect("written");
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("set");
+        open_up(&path, 0o600);
         path
     }
 
@@ -195,8 +209,13 @@ impl Wallet {
     }
 
     pub(crate) fn daemon(&self) -> Running {
+        self.daemon_in(&[])
+    }
+
+    /// A daemon with these in its environment.
+    pub(crate) fn daemon_in(&self, environment: &[(&str, OsString)]) -> Running {
         let mut command = self.command(&["daemon", "--poll-ms", "100"]);
-        command.stderr(Stdio::null());
+        command.stderr(Stdio::null()).envs(environment.iter().map(|(name, value)| (name, value)));
         Running::start(command)
     }
 

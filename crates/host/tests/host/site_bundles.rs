@@ -3,7 +3,7 @@
 use crate::consent::{decide, queue};
 use crate::duties::{FRIEND, contract, deploy, hex_of, owner, row, warned};
 use crate::says;
-use crate::site_signing::{agree, app, site};
+use crate::site_signing::{agree, app, refused_and_left, site};
 use crate::sites::{ask, asking, connect};
 use crate::support::*;
 use alloy::primitives::{Address, U256};
@@ -132,16 +132,8 @@ async fn row_09_a_bundle_is_one_question_with_every_call_and_is_sent_in_that_ord
     assert!(notices[0].text.contains("asks you to look at its calls"), "{notices:#?}");
 
     // A no; a page that leaves takes along what it could not ask for again.
-    let (answer, ()) = tokio::join!(ask(&wallet, site(), "wallet_sendCalls", bundle(me, Some("no"), one())), async {
-        wallet.reject(&wallet.waiting().await).await;
-    });
-    says(answer, code::REJECTED, "rejected");
+    refused_and_left(&wallet, "wallet_sendCalls", bundle(me, Some("no"), one()), bundle(me, None, one())).await;
     assert_eq!(status(&wallet, "no").await["status"], 400);
-    {
-        let leaving = ask(&wallet, site(), "wallet_sendCalls", bundle(me, None, one()));
-        tokio::select! { _ = leaving => panic!("nobody answered"), _ = wallet.waiting() => {} }
-    }
-    assert!(queue(host).await.is_empty());
     host.shutdown().await;
 }
 

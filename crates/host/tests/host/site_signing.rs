@@ -38,6 +38,19 @@ pub(crate) async fn agree(
     })
 }
 
+/// The user says no, and then the asker leaves while the same question waits: nothing stays in the queue.
+pub(crate) async fn refused_and_left(wallet: &Wallet, method: &str, refused: Json, left: Json) {
+    let (answer, ()) = tokio::join!(ask(wallet, site(), method, refused), async {
+        wallet.reject(&wallet.waiting().await).await;
+    });
+    says(answer, code::REJECTED, "rejected");
+    {
+        let leaving = ask(wallet, site(), method, left);
+        tokio::select! { _ = leaving => panic!("nobody answered"), _ = wallet.waiting() => {} }
+    }
+    assert!(queue(wallet.host()).await.is_empty());
+}
+
 pub(crate) async fn mined(anvil: &Anvil, hash: &Json) -> Json {
     let network = anvil.network().await;
     until("it is mined", async || {
@@ -116,15 +129,7 @@ async fn row_08_a_site_gets_a_signature_only_of_what_was_shown_and_granted() {
     }
 
     // A no is a no; who leaves takes the question along; a locked wallet asks nothing.
-    let (answer, ()) = tokio::join!(ask(&wallet, site(), "personal_sign", json!(["no", me])), async {
-        wallet.reject(&wallet.waiting().await).await;
-    });
-    says(answer, code::REJECTED, "rejected");
-    {
-        let leaving = ask(&wallet, site(), "personal_sign", json!(["leaving", me]));
-        tokio::select! { _ = leaving => panic!("nobody answered"), _ = wallet.waiting() => {} }
-    }
-    assert!(queue(host).await.is_empty());
+    refused_and_left(&wallet, "personal_sign", json!(["no", me]), json!(["leaving", me])).await;
     host.lock(&USER).await.expect("locked");
     for (method, params) in
         [("personal_sign", json!(["hello", me])), ("eth_sendTransaction", json!([{ "from": me, "to": FRIEND }]))]

@@ -93,14 +93,7 @@ async fn row_02_two_of_a_header_are_none() {
     let body = json!({ "id": 1, "approve": true, "digest": "0x00" }).to_string();
     for twice in ["origin", "sec-fetch-site", "content-type", "x-entresol-token"] {
         let length = body.len().to_string();
-        let mut headers = vec![
-            ("cookie", visit.cookie.as_str()),
-            ("origin", own.as_str()),
-            ("sec-fetch-site", "same-origin"),
-            ("content-type", "application/json"),
-            ("x-entresol-token", visit.token.as_str()),
-            ("content-length", length.as_str()),
-        ];
+        let mut headers = visit.headers(&own, &length);
         let again = *headers.iter().find(|(name, _)| *name == twice).expect("there");
         headers.push(again);
         let reply = wallet.post(&format!("{}do/decide", visit.session), &headers, &body).await;

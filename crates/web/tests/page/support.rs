@@ -107,14 +107,7 @@ impl Wallet {
         change: Option<(&str, Option<&str>)>,
     ) -> Reply {
         let (own, length) = (self.origin(), body.len().to_string());
-        let mut headers = vec![
-            ("cookie", visit.cookie.as_str()),
-            ("origin", own.as_str()),
-            ("sec-fetch-site", "same-origin"),
-            ("content-type", "application/json"),
-            ("x-entresol-token", visit.token.as_str()),
-            ("content-length", length.as_str()),
-        ];
+        let mut headers = visit.headers(&own, &length);
         if let Some((header, value)) = change {
             headers.retain(|(name, _)| *name != header);
             headers.extend(value.map(|value| (header, value)));
@@ -191,6 +184,20 @@ pub(crate) struct Visit {
     pub(crate) session: String,
     pub(crate) cookie: String,
     pub(crate) token: String,
+}
+
+impl Visit {
+    /// The headers that a browser sends with a request of our own script.
+    pub(crate) fn headers<'a>(&'a self, origin: &'a str, length: &'a str) -> Vec<(&'a str, &'a str)> {
+        vec![
+            ("cookie", self.cookie.as_str()),
+            ("origin", origin),
+            ("sec-fetch-site", "same-origin"),
+            ("content-type", "application/json"),
+            ("x-entresol-token", self.token.as_str()),
+            ("content-length", length),
+        ]
+    }
 }
 
 pub(crate) struct Reply {

@@ -3,17 +3,23 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use alloy::primitives::{Address, U256, address};
 use payments_contract::Deployment;
 use serde_json::{Value as Json, json};
 
-use crate::support::until;
+use crate::support::{Said, entresol, until};
 
 /// The first of anvil's well-known development accounts, unlocked there.
 const RICH: Address = address!("f39Fd6e51aad88F6F4ce6aB8827279cffFb92266");
+
+/// anvil's program, fetched if need be.
+pub(crate) fn anvil() -> PathBuf {
+    let said = Said::of(entresol().args(["--json", "debug", "fetch-anvil"]).output().expect("started"));
+    said.json()["anvil"].as_str().expect("a path").into()
+}
 
 /// One transaction as the chain has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,8 +43,22 @@ pub(crate) struct Chain {
 impl Chain {
     /// Starts anvil with the payments gateway on it.
     pub(crate) fn start(anvil: &Path) -> Self {
+        let mut chain = Self::empty(anvil, 31337);
+        let deployment = Deployment { operator: RICH, challenge: 60, force: 600, min_bond: 1 };
+        let code = payments_contract::creation_code(&deployment).expect("the artifact");
+        let hash = chain.ask("eth_sendTransaction", json!([{ "from": RICH, "data": code, "gas": "0x989680" }]));
+        let receipt = until("the gateway is deployed", || {
+            Some(chain.ask("eth_getTransactionReceipt", json!([hash]))).filter(|receipt| !receipt.is_null())
+        });
+        chain.gateway = receipt["contractAddress"].as_str().expect("deployed").parse().expect("an address");
+        chain
+    }
+
+    /// Starts anvil with nothing on it.
+    pub(crate) fn empty(anvil: &Path, chain_id: u64) -> Self {
         let mut command = Command::new(anvil);
-        command.args(["--port", "0", "--chain-id", "31337"]).stdout(Stdio::piped()).stderr(Stdio::null());
+        command.args(["--port", "0", "--chain-id", &chain_id.to_string()]);
+        command.stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.process_group(0).spawn().expect("anvil starts");
         let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
         let address = loop {
@@ -49,15 +69,7 @@ impl Chain {
         };
         // It goes on writing; nobody reading would stop it.
         std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
-        let mut chain = Self { child, address, gateway: Address::ZERO };
-        let deployment = Deployment { operator: RICH, challenge: 60, force: 600, min_bond: 1 };
-        let code = payments_contract::creation_code(&deployment).expect("the artifact");
-        let hash = chain.ask("eth_sendTransaction", json!([{ "from": RICH, "data": code, "gas": "0x989680" }]));
-        let receipt = until("the gateway is deployed", || {
-            Some(chain.ask("eth_getTransactionReceipt", json!([hash]))).filter(|receipt| !receipt.is_null())
-        });
-        chain.gateway = receipt["contractAddress"].as_str().expect("deployed").parse().expect("an address");
-        chain
+        Self { child, address, gateway: Address::ZERO }
     }
 
     pub(crate) fn url(&self) -> String {
