@@ -33,9 +33,11 @@
 
   /** @param {string} why */
   function lost(why) {
+    // First, so that a page that hears 4900 finds `isConnected()` false: an action of a layer 2 has the same code for its
+    // own node.
+    tell({ type: "lost", why });
     for (const id of waiting) refuse(id, 4900, why);
     waiting.clear();
-    tell({ type: "lost", why });
   }
 
   function connect() {

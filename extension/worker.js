@@ -248,13 +248,13 @@ function moved() {
       for (const { id, method, params } of page.queue.splice(0)) request(page, { type: "request", id, method, params });
     }
   } else {
-    if (state !== "connecting") dropQueues();
     for (const page of pages.values()) {
       if (!page.opened) continue;
       page.opened = false;
       page.running.clear();
       tell(page, { type: "lost", why: away().message });
     }
+    if (state !== "connecting") dropQueues();
     for (const done of looks.values()) done(null);
     looks.clear();
   }

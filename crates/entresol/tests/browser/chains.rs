@@ -80,7 +80,9 @@ fn a_chain_that_a_page_proposes_is_added_by_a_yes() {
     // Another chain than its endpoint serves: a yes adds nothing.
     let url = format!("https://{ADDRESS}/");
     let asked = propose(&page, "0x65", &url);
-    stage.approve();
+    let (id, digest) = (stage.pending()["id"].to_string(), stage.pending()["digest"].clone());
+    let decide = ["approvals", "approve", &id, "--digest", digest.as_str().expect("a digest")];
+    assert_eq!(stage.house.wallet.run(&decide).code, 1);
     let error = page.finish(asked).expect_err("the endpoint serves another chain");
     assert!(error["message"].as_str().expect("text").contains("100"), "{error}");
     assert_eq!((networks(), page.eval("heard('chainChanged')")), (vec!["devnet".to_owned()], nothing()));
