@@ -106,6 +106,22 @@ const LINK: [&str; 7] = [
     "-Wl,--strip-all",
 ];
 
+/// The asset that the sandbox's tests and measurements of heavy work run (`crates/sandbox/assets`): no C library, no
+/// entry, a small stack below everything else.
+const ASSET: [&str; 11] = [
+    "--target=wasm32-unknown-unknown",
+    "-O2",
+    "-mbulk-memory",
+    "-msign-ext",
+    "-nostdlib",
+    "-ffreestanding",
+    "-fno-builtin",
+    "-Wl,--no-entry",
+    "-Wl,--strip-all",
+    "-Wl,-z,stack-size=65536",
+    "-Wl,--stack-first",
+];
+
 /// Builds the engine and writes it, or with `check` compares it with the committed one.
 ///
 /// # Errors
@@ -116,6 +132,7 @@ pub(crate) fn run(check: bool) -> Result<()> {
     tools()?;
     let work = tempfile::tempdir().context("a directory to build in")?;
     let sources = sources(&work.path().join("fetch"))?;
+    build_asset(&root.join("crates/sandbox/assets"), work.path(), check)?;
     let build = work.path().join("build");
     prepare(&sources, &engine.join("shim.c"), &build)?;
     let built = compile(&build)?;
@@ -136,6 +153,25 @@ pub(crate) fn run(check: bool) -> Result<()> {
         fs::write(engine.join("engine.sha256"), &digest)?;
     }
     Ok(())
+}
+
+/// Builds `work.c`, and writes it or compares it with what is committed.
+fn build_asset(folder: &Path, work: &Path, check: bool) -> Result<()> {
+    fs::copy(folder.join("work.c"), work.join("work.c"))?;
+    let mut command = Command::new(CLANG);
+    command.current_dir(work).env("LC_ALL", "C").args(ASSET).args(["work.c", "-o", "work.wasm"]);
+    execute(&mut command)?;
+    let built = fs::read(work.join("work.wasm"))?;
+    let committed = folder.join("work.wasm");
+    if check {
+        ensure!(
+            fs::read(&committed).context("work.wasm is committed")? == built,
+            "crates/sandbox/assets/work.wasm is not what work.c gives; run `cargo xtask engine` with {} and commit it",
+            version(),
+        );
+        return Ok(());
+    }
+    Ok(fs::write(committed, built)?)
 }
 
 fn version() -> String {

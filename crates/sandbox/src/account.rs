@@ -24,6 +24,9 @@ const CREDIT: Duration = Duration::from_millis(4);
 /// A throttled instance waits until it may run at least this long: shorter visits would only be changes of thread.
 const LEAST_ALLOWANCE: Duration = Duration::from_millis(10);
 
+/// A share of CPU, in percent of a core, that is never used up: one thread cannot use more than 100.
+const EVERYTHING: u32 = 200;
+
 /// What an instance has used so far: see [`Meter::read`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -100,6 +103,14 @@ impl Account {
             percent,
             burst,
         })
+    }
+
+    /// The account of a computation: heavy from the start, as nobody's answer waits for less, and without a share of its
+    /// own to use up.
+    pub(crate) fn heavy() -> Arc<Self> {
+        let account = Self::new(&Limits { cpu_percent: EVERYTHING, ..Limits::default() });
+        account.ledger().level = HEAVY * 2;
+        account
     }
 
     fn ledger(&self) -> MutexGuard<'_, Ledger> {

@@ -13,6 +13,8 @@
 //! - Its header names the engine's digest and wasmtime's own hash of version, settings and processor features; an image
 //!   of another build is recompiled. wasmtime checks its part of this again.
 //! - No script, package or message can name a file here: the only input is the directory of the daemon's own setting.
+//!   A compiled asset's file is named by the digest of its WebAssembly, which the daemon computes, and its header names
+//!   that digest again; what is loaded was made by this program's own Cranelift, never taken from a package.
 //!
 //! The digest has no key on purpose: a key would lie beside the file, readable by everybody who can write it.
 
@@ -25,6 +27,7 @@ use entresol_durable::{create_private_dir, write_file_atomically, write_point};
 use sha2::{Digest, Sha256};
 use wasmtime::Module;
 
+use crate::compute::ComputeError;
 use crate::error::HostFault;
 
 /// The engine, built by `cargo xtask engine` from sources named in `engine/README.md`.
@@ -46,18 +49,68 @@ pub(crate) fn load_or_compile(engine: &wasmtime::Engine, code: &[u8], dir: Optio
         Err(reason) => tracing::debug!(reason, "compiling the JavaScript engine"),
     }
     let module = compile(engine, code)?;
-    let image = module.serialize().map_err(|error| HostFault::Engine(format!("{error:#}")))?;
-    let mut file = Vec::with_capacity(2 * DIGEST + image.len());
-    file.extend_from_slice(&key);
-    file.extend_from_slice(&digest(&key, &image));
-    file.extend_from_slice(&image);
-    write_point!("sandbox.cache.write", write_file_atomically(&path, &file, false))
-        .map_err(|error| HostFault::Cache { path, source: Arc::new(error) })?;
+    store(&module, &path, &key)?;
     Ok(module)
 }
 
 fn compile(engine: &wasmtime::Engine, code: &[u8]) -> Result<Module, HostFault> {
     Module::from_binary(engine, code).map_err(|error| HostFault::Engine(format!("{error:#}")))
+}
+
+/// How many compiled assets are kept; the one that was compiled longest ago goes first. An asset is a few megabytes
+/// of machine code, and a wallet has few plugins that bring one.
+const MOST_ASSETS: usize = 32;
+const ASSET_FILE: &str = "asset-";
+
+/// Loads the compiled code of an asset (`compute.rs`) from `dir`, or compiles it and puts it there. What wasmtime does
+/// not take as WebAssembly is the asset's mistake.
+pub(crate) fn load_or_compile_asset(
+    engine: &wasmtime::Engine,
+    wasm: &[u8],
+    sha256: &[u8; DIGEST],
+    dir: Option<&Path>,
+) -> Result<Module, ComputeError> {
+    let compile = || Module::from_binary(engine, wasm).map_err(|error| ComputeError::Refused(format!("{error:#}")));
+    let Some(dir) = dir else {
+        return compile();
+    };
+    check_directory(dir)?;
+    let path = dir.join(format!("{ASSET_FILE}{}.cwasm", hex::encode(sha256)));
+    let key = asset_key(engine, sha256);
+    match load(engine, &path, &key) {
+        Ok(module) => return Ok(module),
+        Err(reason) => tracing::debug!(reason, "compiling an asset"),
+    }
+    let module = compile()?;
+    store(&module, &path, &key)?;
+    drop_oldest(dir);
+    Ok(module)
+}
+
+/// Keeps the number of compiled assets bounded. What cannot be removed stays: it costs space, nothing else.
+fn drop_oldest(dir: &Path) {
+    let Ok(entries) = std::fs::read_dir(dir) else { return };
+    let mut assets: Vec<_> = entries
+        .flatten()
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with(ASSET_FILE))
+        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+        .collect();
+    assets.sort();
+    let surplus = assets.len().saturating_sub(MOST_ASSETS);
+    for (_, path) in assets.into_iter().take(surplus) {
+        #[allow(clippy::disallowed_methods, reason = "a cache: what is missing is compiled again")]
+        let _ = std::fs::remove_file(path);
+    }
+}
+
+fn store(module: &Module, path: &Path, key: &[u8; DIGEST]) -> Result<(), HostFault> {
+    let image = module.serialize().map_err(|error| HostFault::Engine(format!("{error:#}")))?;
+    let mut file = Vec::with_capacity(2 * DIGEST + image.len());
+    file.extend_from_slice(key);
+    file.extend_from_slice(&digest(key, &image));
+    file.extend_from_slice(&image);
+    write_point!("sandbox.cache.write", write_file_atomically(path, &file, false))
+        .map_err(|error| HostFault::Cache { path: path.to_owned(), source: Arc::new(error) })
 }
 
 /// Refuses a directory that anybody but this user could have written to.
@@ -100,6 +153,17 @@ fn key(engine: &wasmtime::Engine) -> [u8; DIGEST] {
     let mut hasher = Sha256::new();
     hasher.update(b"entresol engine image 2");
     hasher.update(Sha256::digest(ENGINE));
+    hasher.update(settings.finish().to_be_bytes());
+    hasher.finalize().into()
+}
+
+/// Which asset, compiled how.
+fn asset_key(engine: &wasmtime::Engine, sha256: &[u8; DIGEST]) -> [u8; DIGEST] {
+    let mut settings = std::hash::DefaultHasher::new();
+    engine.precompile_compatibility_hash().hash(&mut settings);
+    let mut hasher = Sha256::new();
+    hasher.update(b"entresol asset image 1");
+    hasher.update(sha256);
     hasher.update(settings.finish().to_be_bytes());
     hasher.finalize().into()
 }

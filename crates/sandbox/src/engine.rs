@@ -1,10 +1,11 @@
 //! The compiled JavaScript engine, shared by all instances.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use wasmtime::{Config, Linker, Module, Store, UpdateDeadline};
 
+use crate::compute::Assets;
 use crate::error::HostFault;
 use crate::gate::Gate;
 use crate::guest::{self, Guest};
@@ -33,6 +34,8 @@ struct Parts {
     stack: usize,
     snapshots: Snapshots,
     gate: Gate,
+    assets: Assets,
+    cache_dir: Option<PathBuf>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -66,7 +69,8 @@ impl Engine {
         let gate = Gate::start(&engine, std::thread::available_parallelism().map_or(1, usize::from))?;
         let stack = taken_apart.stack;
         let snapshots = Snapshots::new(cache_dir);
-        Ok(Self { parts: Arc::new(Parts { engine, code, linker, fresh, stack, snapshots, gate }) })
+        let (assets, cache_dir) = (Assets::default(), cache_dir.map(Path::to_owned));
+        Ok(Self { parts: Arc::new(Parts { engine, code, linker, fresh, stack, snapshots, gate, assets, cache_dir }) })
     }
 
     pub(crate) fn store(&self, guest: Guest) -> Store<Guest> {
@@ -104,6 +108,14 @@ impl Engine {
 
     pub(crate) fn snapshots(&self) -> &Snapshots {
         &self.parts.snapshots
+    }
+
+    pub(crate) fn assets(&self) -> &Assets {
+        &self.parts.assets
+    }
+
+    pub(crate) fn cache_dir(&self) -> Option<&Path> {
+        self.parts.cache_dir.as_deref()
     }
 
     pub(crate) fn gate(&self) -> &Gate {

@@ -20,6 +20,7 @@
 
 mod account;
 mod cache;
+mod compute;
 mod engine;
 mod error;
 mod gate;
@@ -38,6 +39,7 @@ mod ticker;
 mod turns;
 
 pub use account::{Meter, Usage};
+pub use compute::{Asset, Computation, ComputeError, ComputeLimits, MOST_ASSET_BYTES, Progress};
 pub use engine::Engine;
 pub use error::{HostFault, SandboxError};
 pub use instance::Instance;
