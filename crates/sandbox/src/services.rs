@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use url::{Url, form_urlencoded, quirks};
 
-/// Answers one request of `js/web.js`: a JSON list of texts. An invalid URL is the empty answer.
+/// Answers one request of `js/url.js`: a JSON list of texts. An invalid URL is the empty answer.
 pub(crate) fn answer(name: &str, payload: &[u8]) -> Result<Vec<u8>, String> {
     let texts: Vec<String> = serde_json::from_slice(payload).map_err(|error| error.to_string())?;
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
