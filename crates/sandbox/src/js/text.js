@@ -123,3 +123,15 @@ class TextDecoder {
     }
 }
 define("TextDecoder", frozenClass(TextDecoder, "TextDecoder"));
+
+// ---- Base64: the engine's own, which takes no argument for an empty text ------------------------------------------
+
+const { atob: engineAtob, btoa: engineBtoa } = globalThis;
+define("atob", freeze(function atob(text) {
+    need(arguments.length, 1);
+    return engineAtob(`${text}`);
+}));
+define("btoa", freeze(function btoa(text) {
+    need(arguments.length, 1);
+    return engineBtoa(`${text}`);
+}));
