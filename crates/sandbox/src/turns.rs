@@ -45,6 +45,7 @@ pub(crate) fn turn(machine: &mut Machine, input: Input) -> Result<Vec<Outgoing>,
     {
         return Ok(Vec::new());
     }
+    machine.store.data_mut().asked = true;
     machine.store.data_mut().begin_turn();
     let outcome = match input {
         Input::Message(message) => machine.message(&message),
