@@ -7,11 +7,14 @@ use crate::image::{MEMORY, MEMORY_MODULE};
 use crate::record::Input;
 use crate::{Engine, HostFault, Limits, ModuleKind, SandboxError};
 
-/// The sandbox's globals: one function body in four files.
+/// The sandbox's globals: one function body in seven files.
 pub(crate) const GLOBALS: &str = concat!(
     include_str!("js/primordials.js"),
     include_str!("js/basics.js"),
-    include_str!("js/web.js"),
+    include_str!("js/text.js"),
+    include_str!("js/events.js"),
+    include_str!("js/url.js"),
+    include_str!("js/clone.js"),
     include_str!("js/boundary.js")
 );
 

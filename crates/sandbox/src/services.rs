@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use url::{Url, form_urlencoded, quirks};
 
-/// Answers one request of `js/web.js`: a JSON list of texts. An invalid URL is the empty answer.
+/// Answers one request of `js/url.js`: a JSON list of texts. An invalid URL is the empty answer.
 pub(crate) fn answer(name: &str, payload: &[u8]) -> Result<Vec<u8>, String> {
     let texts: Vec<String> = serde_json::from_slice(payload).map_err(|error| error.to_string())?;
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
@@ -34,9 +34,16 @@ fn parsed(url: Option<Url>) -> Vec<u8> {
     url.map(|url| parts(&url).to_string().into_bytes()).unwrap_or_default()
 }
 
+/// The standard gives a `blob:` URL the origin of the URL within it only where that is of the web (or a file's, which
+/// is none).
+fn origin(url: &Url) -> String {
+    let within = || Url::parse(url.path()).is_ok_and(|inner| matches!(inner.scheme(), "http" | "https"));
+    if url.scheme() == "blob" && !within() { "null".to_owned() } else { quirks::origin(url) }
+}
+
 fn parts(url: &Url) -> Value {
     json!({
-        "href": quirks::href(url), "origin": quirks::origin(url), "protocol": quirks::protocol(url),
+        "href": quirks::href(url), "origin": origin(url), "protocol": quirks::protocol(url),
         "username": quirks::username(url), "password": quirks::password(url), "host": quirks::host(url),
         "hostname": quirks::hostname(url), "port": quirks::port(url), "pathname": quirks::pathname(url),
         "search": quirks::search(url), "hash": quirks::hash(url),

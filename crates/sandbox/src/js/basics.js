@@ -1,10 +1,29 @@
 
-// Console, timers, randomness, text. Continues primordials.js.
+// Console, timers, randomness, code from text. Continues primordials.js.
 
 const define = (name, value) => defineProperty(globalThis, name, { __proto__: null, value, writable: true, enumerable: false, configurable: true });
-/** A class of ours: nothing a script does to it may change what another part of the script, or the glue, relies on. */
+/** As on the web: too few arguments are a mistake of their own. */
+const need = (given, wanted) => { if (given < wanted) throw new TypeErrorC(`${wanted} argument${wanted === 1 ? "" : "s"} required, but only ${given} present`); };
+/** A dictionary of Web IDL. */
+const dictionary = (value, what) => {
+    if (value === undefined || value === null) return { __proto__: null };
+    if (typeof value !== "object" && typeof value !== "function") throw new TypeErrorC(`${what} must be an object`);
+    return value;
+};
+/**
+ * A class of ours: nothing a script does to it may change what another part of the script, or the glue, relies on.
+ * Its members can be enumerated, as those of the web's interfaces.
+ */
 const frozenClass = (Class, tag) => {
-    if (tag) defineProperty(Class.prototype, SymbolToStringTag, { __proto__: null, value: tag });
+    for (const owner of [Class, Class.prototype]) {
+        for (const name of ownKeys(owner)) {
+            const member = getOwnPropertyDescriptor(owner, name);
+            if (typeof name !== "string" || name === "constructor" || (owner === Class && typeof member.value !== "function") || !member.configurable) continue;
+            defineProperty(owner, name, { __proto__: null, enumerable: true });
+            for (const part of ["value", "get", "set"]) if (typeof member[part] === "function") freeze(member[part]);
+        }
+    }
+    if (tag) defineProperty(Class.prototype, SymbolToStringTag, { __proto__: null, value: tag, configurable: true });
     freeze(Class.prototype);
     return freeze(Class);
 };
@@ -15,6 +34,28 @@ defineProperty(ErrorC, "prepareStackTrace", { __proto__: null, value: undefined,
 define("self", globalThis);
 // No second clock, and none that is finer than Date.
 delete globalThis.performance;
+// No threads, so nothing to share memory with.
+delete globalThis.SharedArrayBuffer;
+
+// ---- Code from text ----------------------------------------------------------------------------------------------
+
+// What was approved is what runs: text cannot become code, as on a page whose policy forbids it. The constructors
+// stay, as `instanceof` needs them, and refuse; the engine's own are reachable from nowhere any more.
+const noCode = () => { throw new EvalErrorC("text cannot become code here (eval, Function): bundle what is to run into the script"); };
+const plainFunction = function Function() { noCode(); };
+defineProperty(plainFunction, "length", { __proto__: null, value: 1 });
+for (const [prototype, constructor] of [
+    [FunctionC.prototype, plainFunction],
+    [getPrototypeOf(async function () {}), function AsyncFunction() { noCode(); }],
+    [getPrototypeOf(function* () {}), function GeneratorFunction() { noCode(); }],
+    [getPrototypeOf(async function* () {}), function AsyncGeneratorFunction() { noCode(); }],
+]) {
+    defineProperty(constructor, "prototype", { __proto__: null, value: prototype, writable: false });
+    if (constructor !== plainFunction) setPrototypeOf(constructor, plainFunction);
+    defineProperty(prototype, "constructor", { __proto__: null, value: freeze(constructor) });
+}
+define("Function", plainFunction);
+define("eval", freeze({ eval(source) { return typeof source === "string" ? noCode() : source; } }.eval));
 
 // ---- Console -----------------------------------------------------------------------------------------------------
 
@@ -40,8 +81,9 @@ const inspect = (value, depth, seen) => {
         if (setHas(seen, value)) return "[circular]";
         if (depth > MOST_DEPTH) return "[…]";
         setAdd(seen, value);
-        const parts = [];
-        let [open, close] = ["{ ", " }"];
+        const parts = bareList();
+        let open = "{ ";
+        let close = " }";
         let left = 0;
         if (isView(value)) {
             const tag = typedArrayTag(value);
@@ -49,12 +91,14 @@ const inspect = (value, depth, seen) => {
             const length = typedArrayLength(value);
             for (let i = 0; i < min(length, MOST_ITEMS); i++) push(parts, inspect(value[i], depth + 1, seen));
             left = length - parts.length;
-            [open, close] = [`${tag}(${length}) [ `, " ]"];
+            open = `${tag}(${length}) [ `;
+            close = " ]";
         } else if (isArray(value)) {
             const length = value.length;
             for (let i = 0; i < min(length, MOST_ITEMS); i++) push(parts, inspect(value[i], depth + 1, seen));
             left = length - parts.length;
-            [open, close] = ["[ ", " ]"];
+            open = "[ ";
+            close = " ]";
         } else {
             const tag = objectToString(value);
             if (tag === "[object Date]") return dateToISO(value);
@@ -86,16 +130,90 @@ const inspect = (value, depth, seen) => {
     }
 };
 const LEVELS = { __proto__: null, debug: 0, trace: 0, log: 1, info: 1, dir: 1, table: 1, warn: 2, error: 3 };
+/** `%s` and its like of a first text take the values behind it, as the Console standard says. */
+const format = (values) => {
+    if (values.length < 2 || typeof values[0] !== "string" || indexOf(values[0], "%") === -1) return values;
+    const template = values[0];
+    let text = "";
+    let next = 1;
+    let i = 0;
+    for (; i < template.length; i++) {
+        const kind = template[i] === "%" ? template[i + 1] : undefined;
+        if (kind === "%") text += "%";
+        else if (kind === undefined || next >= values.length || indexOf("sdifoOc", kind) === -1) {
+            text += template[i];
+            continue;
+        } else {
+            const value = values[next++];
+            if (kind === "s") text += typeof value === "object" && value !== null ? inspect(value, 1, new SetC()) : inspect(value, 0, new SetC());
+            else if (kind === "o" || kind === "O") text += inspect(value, 1, new SetC());
+            else if (kind !== "c") text += typeof value === "symbol" || typeof value === "object" ? "NaN" : kind === "f" ? `${toFloat(value)}` : `${toInt(value, 10)}`;
+        }
+        i++;
+    }
+    const rest = copyList([text]);
+    for (; next < values.length; next++) push(rest, values[next]);
+    return rest;
+};
+let indent = "";
+const indented = (text) => {
+    let out = indent;
+    for (let i = 0; i < text.length; i++) out += text[i] === "\n" ? `\n${indent}` : text[i];
+    return out;
+};
 const log = (level, values) => {
-    const parts = [];
+    values = format(values);
+    const parts = bareList();
     for (let i = 0; i < values.length; i++) push(parts, inspect(values[i], 0, new SetC()));
-    native.log(level, wellFormed(join(parts, " ")));
+    const text = join(parts, " ");
+    native.log(level, wellFormed(indent === "" ? text : indented(text)));
+};
+const labelled = (first, values) => {
+    const list = copyList([first]);
+    for (let i = 0; i < values.length; i++) push(list, values[i]);
+    return list;
+};
+const MOST_INDENT = 32;
+const MOST_LABELS = 100;
+const counts = new MapC();
+const begun = new MapC();
+const label = (text) => (text === undefined ? "default" : `${text}`);
+const elapsed = (name, values) => {
+    const since = mapGet(begun, name);
+    if (since === undefined) return log(2, [`there is no timer ${name}`]);
+    log(1, labelled(`${name}: ${dateNow() - since} ms`, values));
 };
 const consoleObject = { __proto__: null };
 for (const name of keys(LEVELS)) {
     consoleObject[name] = freeze({ [name](...values) { log(LEVELS[name], values); } }[name]);
 }
-consoleObject.assert = freeze((condition, ...values) => { if (!condition) log(3, ["Assertion failed:", ...values]); });
+const consoleMethods = {
+    assert(condition = false, ...values) { if (!condition) log(3, labelled("Assertion failed:", values)); },
+    group(...values) {
+        if (values.length) log(1, values);
+        if (indent.length < MOST_INDENT) indent += "  ";
+    },
+    groupCollapsed(...values) { apply(consoleMethods.group, undefined, values); },
+    groupEnd() { indent = slice(indent, 2); },
+    count(name = undefined) {
+        name = label(name);
+        const count = (mapGet(counts, name) ?? 0) + 1;
+        if (count > 1 || mapSize(counts) < MOST_LABELS) mapSet(counts, name, count);
+        log(1, [`${name}: ${count}`]);
+    },
+    countReset(name = undefined) { mapDelete(counts, label(name)); },
+    time(name = undefined) {
+        name = label(name);
+        if (!mapHas(begun, name) && mapSize(begun) < MOST_LABELS) mapSet(begun, name, dateNow());
+    },
+    timeLog(name = undefined, ...values) { elapsed(label(name), values); },
+    timeEnd(name = undefined) {
+        elapsed(label(name), []);
+        mapDelete(begun, label(name));
+    },
+    clear() {},
+};
+for (const name of keys(consoleMethods)) consoleObject[name] = freeze(consoleMethods[name]);
 define("console", freeze(consoleObject));
 
 // ---- Timers ------------------------------------------------------------------------------------------------------
@@ -105,9 +223,8 @@ const timers = new MapC();
 let lastTimer = 0;
 const startTimer = (callback, delay, values, repeat) => {
     if (typeof callback !== "function") throw new TypeErrorC("a timer needs a function");
-    delay = trunc(+delay);
-    if (!(delay >= 1)) delay = 1;
-    if (delay > LONGEST_DELAY) delay = LONGEST_DELAY;
+    // Web IDL's `long`; the embedder's own least delay is one millisecond.
+    delay = max(+delay | 0, 1);
     // Intervals below ten milliseconds only burn the turn budget of everybody.
     if (repeat) delay = max(delay, 10);
     do lastTimer = lastTimer % LONGEST_DELAY + 1; while (mapHas(timers, lastTimer));
@@ -116,18 +233,18 @@ const startTimer = (callback, delay, values, repeat) => {
     mapSet(timers, id, { __proto__: null, callback, delay, values, repeat });
     return id;
 };
-const stopTimer = (id) => { if (mapDelete(timers, id)) native.clearTimer(id); };
+const stopTimer = (id) => { id = +id | 0; if (mapDelete(timers, id)) native.clearTimer(id); };
 const onTimer = (id) => {
     const timer = mapGet(timers, id);
     if (timer === undefined) return;
     if (timer.repeat) native.timer(id, timer.delay);
     else mapDelete(timers, id);
-    apply(timer.callback, undefined, timer.values);
+    apply(timer.callback, globalThisC, timer.values);
 };
-define("setTimeout", freeze(function setTimeout(callback, delay = 0, ...values) { return startTimer(callback, delay, values, false); }));
-define("setInterval", freeze(function setInterval(callback, delay = 0, ...values) { return startTimer(callback, delay, values, true); }));
-define("clearTimeout", freeze(function clearTimeout(id) { stopTimer(id); }));
-define("clearInterval", freeze(function clearInterval(id) { stopTimer(id); }));
+define("setTimeout", freeze(function setTimeout(callback, delay = 0, ...values) { need(arguments.length, 1); return startTimer(callback, delay, values, false); }));
+define("setInterval", freeze(function setInterval(callback, delay = 0, ...values) { need(arguments.length, 1); return startTimer(callback, delay, values, true); }));
+define("clearTimeout", freeze(function clearTimeout(id = 0) { stopTimer(id); }));
+define("clearInterval", freeze(function clearInterval(id = 0) { stopTimer(id); }));
 
 // ---- Randomness --------------------------------------------------------------------------------------------------
 
@@ -147,7 +264,8 @@ const hexDigits = (bytes, start, end) => {
 const cryptoObject = {
     __proto__: null,
     getRandomValues: freeze(function getRandomValues(array) {
-        if (!isView(array) || INTEGER_ARRAYS[typedArrayTag(array)] === undefined) throw new TypeErrorC("getRandomValues needs an integer typed array");
+        if (!isView(array)) throw new TypeErrorC("getRandomValues needs an integer typed array");
+        if (INTEGER_ARRAYS[typedArrayTag(array)] === undefined) throw new DOMExceptionC("getRandomValues needs an integer typed array", "TypeMismatchError");
         const length = byteLengthOf(array);
         if (length > MOST_RANDOM) throw new DOMExceptionC(`at most ${MOST_RANDOM} bytes at once`, "QuotaExceededError");
         native.random(new Uint8ArrayC(bufferOf(array), byteOffsetOf(array), length));
@@ -181,80 +299,3 @@ defineProperty(Math, "random", {
     writable: true,
     configurable: true,
 });
-
-// ---- Text --------------------------------------------------------------------------------------------------------
-
-const bytesOf = (source) => {
-    if (source === undefined) return new Uint8ArrayC(0);
-    if (isView(source)) {
-        return typedArrayTag(source) === undefined
-            ? new Uint8ArrayC(viewBufferOf(source), viewOffsetOf(source), viewLengthOf(source))
-            : new Uint8ArrayC(bufferOf(source), byteOffsetOf(source), byteLengthOf(source));
-    }
-    return new Uint8ArrayC(arrayBufferSlice(source, 0)); // throws TypeError when it is no ArrayBuffer
-};
-
-class TextEncoder {
-    get encoding() { return "utf-8"; }
-    encode(text = "") { return native.encode(wellFormed(`${text}`)); }
-    encodeInto(text, target) {
-        if (typedArrayTag(target) !== "Uint8Array") throw new TypeErrorC("encodeInto needs a Uint8Array");
-        text = wellFormed(`${text}`);
-        const room = typedArrayLength(target);
-        let read = 0;
-        let written = 0;
-        while (read < text.length) {
-            const unit = charCodeAt(text, read);
-            const units = unit >= 0xd800 && unit < 0xdc00 ? 2 : 1;
-            const size = unit < 0x80 ? 1 : unit < 0x800 ? 2 : units === 2 ? 4 : 3;
-            if (written + size > room) break;
-            setBytes(target, native.encode(slice(text, read, read + units)), written);
-            read += units;
-            written += size;
-        }
-        return { read, written };
-    }
-}
-define("TextEncoder", frozenClass(TextEncoder, "TextEncoder"));
-
-class TextDecoder {
-    #fatal;
-    #ignoreBom;
-    #rest = new Uint8ArrayC(0);
-    #started = false;
-    constructor(label = "utf-8", options = {}) {
-        const name = lowerCase(trim(`${label}`));
-        if (name !== "utf-8" && name !== "utf8" && name !== "unicode-1-1-utf-8") throw new RangeErrorC(`the encoding ${label} is not known here, only utf-8`);
-        this.#fatal = !!options?.fatal;
-        this.#ignoreBom = !!options?.ignoreBOM;
-    }
-    get encoding() { return "utf-8"; }
-    get fatal() { return this.#fatal; }
-    get ignoreBOM() { return this.#ignoreBom; }
-    decode(source, options = {}) {
-        const stream = !!options?.stream;
-        let bytes = bytesOf(source);
-        const kept = typedArrayLength(this.#rest);
-        if (kept) {
-            const joined = new Uint8ArrayC(kept + typedArrayLength(bytes));
-            setBytes(joined, this.#rest);
-            setBytes(joined, bytes, kept);
-            bytes = joined;
-        }
-        const decoded = native.decode(bytes, this.#fatal, stream);
-        if (decoded === null) {
-            this.#rest = new Uint8ArrayC(0);
-            this.#started = false;
-            throw new TypeErrorC("the bytes are not valid UTF-8");
-        }
-        let text = decoded[0];
-        this.#rest = stream ? new Uint8ArrayC(arrayBufferSlice(bufferOf(bytes), byteOffsetOf(bytes) + decoded[1], byteOffsetOf(bytes) + byteLengthOf(bytes))) : new Uint8ArrayC(0);
-        if (!this.#started && text !== "") {
-            if (!this.#ignoreBom && charCodeAt(text, 0) === 0xfeff) text = slice(text, 1);
-            this.#started = true;
-        }
-        if (!stream) this.#started = false;
-        return text;
-    }
-}
-define("TextDecoder", frozenClass(TextDecoder, "TextDecoder"));

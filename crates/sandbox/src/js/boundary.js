@@ -1,5 +1,5 @@
 
-// What the embedder's prelude gets, and what the engine calls. Continues web.js; ends the function.
+// What the embedder's prelude gets, and what the engine calls. Continues clone.js; ends the function.
 
 const EMBEDDER = 0;
 let onMessage = null;

@@ -1,6 +1,6 @@
-// The globals of the sandbox, part 1 of 4: the built-ins as they are before anybody could change them.
+// The globals of the sandbox, part 1 of 7: the built-ins as they are before anybody could change them.
 //
-// primordials.js, basics.js, web.js and boundary.js are joined and evaluated first, as the body of one
+// primordials.js, basics.js, text.js, events.js, url.js, clone.js and boundary.js are joined and evaluated first, as the body of one
 // `function (native)`: no script has run yet, and everything they need later is taken into constants now. Nothing of
 // `native` may be reachable from the global object, other than through the functions written here.
 "use strict";
@@ -61,6 +61,16 @@ const {
     Uint8ArrayPrototypeSubarray: subarray, Uint8ArrayPrototypeSet: setBytes, NumberPrototypeToString: numberToString,
     FunctionPrototypeApply: applyFunction, RegExpPrototypeExec: exec,
 } = primordials;
+const indexOfItem = primordials.ArrayPrototypeIndexOf;
+const { SetPrototypeClear: setClear, WeakMapPrototypeHas: weakMapHas, PromiseReject: reject } = primordials;
+const weakSetHas = uncurry(WeakSet.prototype.has);
+const weakRefDeref = uncurry(WeakRef.prototype.deref);
+const numberValue = uncurry(Number.prototype.valueOf);
+const stringValue = uncurry(String.prototype.valueOf);
+const booleanValue = uncurry(Boolean.prototype.valueOf);
+const bigIntValue = uncurry(BigInt.prototype.valueOf);
+const symbolValue = uncurry(Symbol.prototype.valueOf);
+const RegExpPrototype = RegExp.prototype;
 const errorToString = uncurry(Error.prototype.toString);
 const dateToISO = uncurry(Date.prototype.toISOString);
 const dateTime = uncurry(Date.prototype.getTime);
@@ -78,20 +88,40 @@ const viewOffsetOf = getterOf(DataView.prototype, "byteOffset");
 const viewLengthOf = getterOf(DataView.prototype, "byteLength");
 const arrayBufferLength = getterOf(ArrayBuffer.prototype, "byteLength");
 const arrayBufferSlice = uncurry(ArrayBuffer.prototype.slice);
+const bufferResizable = getterOf(ArrayBuffer.prototype, "resizable");
+const bufferMost = getterOf(ArrayBuffer.prototype, "maxByteLength");
+const bufferDetached = getterOf(ArrayBuffer.prototype, "detached");
+const transferBuffer = uncurry(ArrayBuffer.prototype.transfer);
+const exceptionName = getterOf(DOMException.prototype, "name");
+const exceptionMessage = getterOf(DOMException.prototype, "message");
 const regExpSource = getterOf(RegExp.prototype, "source");
 const regExpFlags = getterOf(RegExp.prototype, "flags");
 const mapSize = getterOf(Map.prototype, "size");
 const setSize = getterOf(Set.prototype, "size");
+/** A list that inherits nothing: no setter and no species of the script's is ever asked. */
+const bareList = () => {
+    const list = [];
+    setPrototypeOf(list, null);
+    return list;
+};
+const copyList = (from, start = 0) => {
+    const list = bareList();
+    for (let i = start; i < from.length; i++) push(list, from[i]);
+    return list;
+};
+const toFloat = parseFloat;
+const toInt = parseInt;
+const globalThisC = globalThis;
 const { now: dateNow } = Date;
 const { floor, trunc, min, max } = Math;
 const { isError } = Error;
 const { isView } = ArrayBuffer;
-const fromCodePoint = String.fromCodePoint;
+const fromCharCode = String.fromCharCode;
 const isNaN = Number.isNaN;
 const {
     Array: ArrayC, ArrayBuffer: ArrayBufferC, Date: DateC, DataView: DataViewC, DOMException: DOMExceptionC, Error: ErrorC,
     Map: MapC, Object: ObjectC, Promise: PromiseC, RangeError: RangeErrorC, RegExp: RegExpC, Set: SetC, String: StringC,
-    Number: NumberC, Boolean: BooleanC, BigInt: BigIntC, TypeError: TypeErrorC, Uint8Array: Uint8ArrayC, Function: FunctionC,
+    Number: NumberC, Boolean: BooleanC, BigInt: BigIntC, TypeError: TypeErrorC, Uint8Array: Uint8ArrayC, Function: FunctionC, EvalError: EvalErrorC,
     Symbol: { iterator: SymbolIterator, toStringTag: SymbolToStringTag },
 } = globalThis;
 const typedArrays = { __proto__: null };

@@ -75,8 +75,10 @@ pub(crate) fn bundle(entry: &str, minify: bool) -> String {
 pub(crate) fn node(module: &str) -> String {
     let file = installed().join(format!("{}-{}.mjs", std::process::id(), unique()));
     std::fs::write(&file, module).expect("written");
-    let main =
-        "import(process.argv[1]).then((module) => module.run()).then((result) => console.log(JSON.stringify(result)))";
+    // Node does not wait for what waits for an `AbortSignal.timeout` only.
+    let main = "const alive = setInterval(() => {}, 1000);
+        import(process.argv[1]).then((module) => module.run()).then((result) => console.log(JSON.stringify(result)))
+            .finally(() => clearInterval(alive))";
     let said = Command::new("node")
         .args(["-e", main])
         .arg(&file)

@@ -105,7 +105,7 @@ fn aborting_reaches_listeners_once() {
             let thrown; try { controller.signal.throwIfAborted(); } catch (e) { thrown = e.name; }
             return [seen, any.aborted, thrown, late.reason.name, AbortSignal.abort(3).reason];
         })()",
-        "[[\"on\",\"abort\"],true,\"AbortError\",\"TimeoutError\",3]",
+        "[[\"abort\",\"on\"],true,\"AbortError\",\"TimeoutError\",3]",
     );
 }
 
@@ -116,7 +116,7 @@ fn randomness_comes_from_the_host() {
     check("(() => { const r = Math.random(); return [r >= 0 && r < 1, r !== Math.random()]; })()", "[true,true]");
     check(
         "(() => { try { crypto.getRandomValues(new Float64Array(1)); } catch (e) { return e.name; } })()",
-        "\"TypeError\"",
+        "\"TypeMismatchError\"",
     );
     check(
         "(() => { try { crypto.getRandomValues(new Uint8Array(65537)); } catch (e) { return e.name; } })()",

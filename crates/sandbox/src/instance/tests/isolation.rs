@@ -78,11 +78,6 @@ fn the_script_cannot_reach_the_boundary() {
         "[typeof boundary, typeof primordials, typeof native, typeof require, typeof module, typeof process]",
         &format!("[{}]", [undefined; 6].join(",")),
     );
-    // Through eval and Function, which see the global scope only.
-    check(
-        "[(0, eval)('typeof boundary'), new Function('return typeof boundary')(), eval('typeof native')]",
-        &format!("[{}]", [undefined; 3].join(",")),
-    );
 }
 
 #[test]

@@ -1,0 +1,43 @@
+const target = () => new EventTarget();
+const log = (work) => { const seen = []; work((...values) => seen.push(...values)); return seen; };
+
+export async function run() {
+    await ask("event", () => { const e = new Event("x", { bubbles: true, cancelable: 1 }); return [e.type, e.bubbles, e.cancelable, e.composed, e.defaultPrevented, e.eventPhase, e.target, e.currentTarget, e.isTrusted, typeof e.timeStamp, e.composedPath(), e.srcElement, e.returnValue, e.cancelBubble]; });
+    await ask("event types", () => [new Event(undefined).type, new Event(null).type, new Event(5).type, new Event({ toString: () => "o" }).type]);
+    await ask("event of nothing", () => new Event());
+    await ask("event with bad options", () => new Event("x", 5));
+    await ask("event with null options", () => new Event("x", null).bubbles);
+    await ask("event without new", () => Event("x"));
+    await standard("constants", () => [Event.NONE, Event.CAPTURING_PHASE, Event.AT_TARGET, Event.BUBBLING_PHASE, new Event("x").AT_TARGET], [0, 1, 2, 3, 2]);
+    await ask("read only", () => { const e = new Event("x"); e.type = "y"; return e.type; });
+    await ask("custom event", () => { const e = new CustomEvent("x", { detail: [1] }); return [e.detail, new CustomEvent("y").detail, e instanceof Event, Object.prototype.toString.call(e)]; });
+    await ask("dispatch", () => log((say) => { const t = target(); t.addEventListener("x", function (e) { say(this === t, e.target === t, e.currentTarget === t, e.eventPhase, e.composedPath().length); }); const e = new Event("x"); say(t.dispatchEvent(e), e.target === t, e.currentTarget, e.eventPhase, e.composedPath().length); }));
+    await ask("order", () => log((say) => { const t = target(); t.addEventListener("x", () => say("b")); t.addEventListener("x", () => say("a")); t.addEventListener("y", () => say("never")); t.dispatchEvent(new Event("x")); }));
+    await ask("twice the same", () => log((say) => { const t = target(); const f = () => say("f"); t.addEventListener("x", f); t.addEventListener("x", f); t.addEventListener("x", f, { once: true }); t.dispatchEvent(new Event("x")); }));
+    await ask("capture is another listener", () => log((say) => { const t = target(); const f = () => say("f"); t.addEventListener("x", f); t.addEventListener("x", f, true); t.addEventListener("x", f, { capture: true }); t.dispatchEvent(new Event("x")); t.removeEventListener("x", f); t.dispatchEvent(new Event("x")); t.removeEventListener("x", f, { capture: true }); t.dispatchEvent(new Event("x")); }));
+    await ask("once", () => log((say) => { const t = target(); t.addEventListener("x", () => { say("once"); t.dispatchEvent(new Event("x")); }, { once: true }); t.dispatchEvent(new Event("x")); t.dispatchEvent(new Event("x")); }));
+    await standard("passive", () => { const t = target(); t.addEventListener("x", (e) => e.preventDefault(), { passive: true }); return t.dispatchEvent(new Event("x", { cancelable: true })); }, true);
+    await ask("prevented", () => { const t = target(); t.addEventListener("x", (e) => e.preventDefault()); const e = new Event("x", { cancelable: true }); return [t.dispatchEvent(e), e.defaultPrevented, e.returnValue, t.dispatchEvent(new Event("x")), t.dispatchEvent(e)]; });
+    await standard("returnValue", () => { const e = new Event("x", { cancelable: true }); e.returnValue = true; const before = e.defaultPrevented; e.returnValue = false; return [before, e.defaultPrevented]; }, [false, true]);
+    await ask("stopImmediatePropagation", () => log((say) => { const t = target(); t.addEventListener("x", (e) => { say("a"); e.stopImmediatePropagation(); }); t.addEventListener("x", () => say("b")); t.dispatchEvent(new Event("x")); }));
+    await ask("stopPropagation keeps the rest of the phase", () => log((say) => { const t = target(); t.addEventListener("x", (e) => { say("a"); e.stopPropagation(); say(e.cancelBubble); }); t.addEventListener("x", () => say("b")); t.dispatchEvent(new Event("x")); }));
+    await ask("removed while dispatching", () => log((say) => { const t = target(); const b = () => say("b"); t.addEventListener("x", () => { say("a"); t.removeEventListener("x", b); }); t.addEventListener("x", b); t.dispatchEvent(new Event("x")); }));
+    await ask("added while dispatching", () => log((say) => { const t = target(); t.addEventListener("x", () => { say("a"); t.addEventListener("x", () => say("late")); }, { once: true }); t.dispatchEvent(new Event("x")); t.dispatchEvent(new Event("x")); }));
+    await ask("handleEvent", () => log((say) => { const t = target(); const o = { handleEvent(e) { say(this === o, e.type); } }; t.addEventListener("x", o); t.dispatchEvent(new Event("x")); o.handleEvent = () => say("changed"); t.dispatchEvent(new Event("x")); t.removeEventListener("x", o); t.dispatchEvent(new Event("x")); }));
+    await standard("again while dispatching", () => { const t = target(); let name; t.addEventListener("x", (e) => { try { t.dispatchEvent(e); } catch (error) { name = error.name; } }); t.dispatchEvent(new Event("x")); return name; }, "InvalidStateError");
+    await ask("dispatch nothing", () => target().dispatchEvent());
+    await ask("dispatch no event", () => target().dispatchEvent({ type: "x" }));
+    await ask("dispatch null", () => target().dispatchEvent(null));
+    await ask("listener null", () => target().addEventListener("x", null));
+    await ask("listener a text", () => { const t = target(); t.addEventListener("x", "text"); });
+    await ask("listener missing", () => target().addEventListener("x"));
+    await ask("signal", () => log((say) => { const t = target(); const c = new AbortController(); t.addEventListener("x", () => say("x"), { signal: c.signal }); t.dispatchEvent(new Event("x")); c.abort(); t.dispatchEvent(new Event("x")); t.addEventListener("x", () => say("late"), { signal: c.signal }); t.dispatchEvent(new Event("x")); }));
+    await ask("signal of another type", () => target().addEventListener("x", () => {}, { signal: {} }));
+    await ask("signal null", () => target().addEventListener("x", () => {}, { signal: null }));
+    await ask("subclass", () => log((say) => { class Mine extends EventTarget { constructor() { super(); this.n = 1; } fire() { return this.dispatchEvent(new (class Own extends Event { extra = 7; })("x")); } } const m = new Mine(); m.addEventListener("x", (e) => say(e.extra, e instanceof Event)); say(m.fire(), m.n, m instanceof EventTarget); }));
+    await ask("brand", () => EventTarget.prototype.addEventListener.call({}, "x", () => {}));
+    await ask("tags", () => [String(target()), String(new Event("x"))]);
+    await ask("lengths", () => [Event.length, EventTarget.prototype.addEventListener.length, EventTarget.prototype.removeEventListener.length, EventTarget.prototype.dispatchEvent.length]);
+    await ask("DOMException", () => { const e = new DOMException("m", "AbortError"); return [e.name, e.message, e.code, `${e}`, e instanceof Error, typeof e.stack, new DOMException().name, new DOMException("x").code, DOMException.DATA_CLONE_ERR, Object.prototype.toString.call(e)]; });
+    return answers;
+}
