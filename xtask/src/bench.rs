@@ -37,6 +37,12 @@ const BENCHES: &[Bench] = &[
         cargo: &["bench", "--quiet", "--profile", "release", "--package", "entresol-store", "--bench", "kv"],
     },
     Bench {
+        name: "neighbours",
+        about: "calls of one plugin's instance, alone and beside fifty hostile ones",
+        programs: &[],
+        cargo: &["bench", "--quiet", "--profile", "release", "--package", "entresol-sandbox", "--bench", "neighbours"],
+    },
+    Bench {
         name: "wallet",
         about: "unlocking the seed, and the start of the daemon with 100 solutions",
         programs: &[],

@@ -4,7 +4,7 @@
 //!
 //! - **virtual time**: who is next? CPU used so far; the least goes first. One that slept starts at what the others
 //!   have reached, less [`CREDIT`]: sleeping saves nothing up.
-//! - **level**: is it *heavy*? CPU used less the time it was idle. Whoever sleeps as long as it runs stays light;
+//! - **level**: is it *heavy*? CPU used less the time it was idle; new ones are. Whoever sleeps as long as it runs stays light;
 //!   waiting for CPU is not sleeping. Light ones go before heavy ones.
 //! - **allowance**: may it run at all? Filled at [`Limits::cpu_percent`] of a core, up to [`Limits::cpu_burst`].
 
@@ -35,7 +35,7 @@ pub struct Usage {
     pub cpu: Duration,
     /// CPU time of its longest turn.
     pub longest_turn: Duration,
-    /// Turns that began, the evaluation of the script among them.
+    /// Turns that began: messages and timers. The evaluation of the script, which a snapshot may spare, is none.
     pub turns: u64,
     /// Time it waited because others were running.
     pub waited: Duration,
@@ -92,7 +92,9 @@ impl Account {
         Arc::new(Self {
             ledger: Mutex::new(Ledger {
                 usage: Usage::default(),
-                level: Duration::ZERO,
+                // Heavy from birth, until it has slept: a start is work that nobody waits for in the middle of
+                // something, and many at once, or one again and again, must not delay those that run.
+                level: HEAVY * 2,
                 idle_since: Some(now),
                 allowance: burst.as_secs_f64(),
                 filled: now,

@@ -417,6 +417,10 @@ impl Permit {
         self.clock.get_or_insert_with(thread_time);
         self.turn = Duration::ZERO;
         self.budget = budget;
+    }
+
+    /// The turn that began is for an input, and no evaluation.
+    pub(crate) fn count_turn(&self) {
         self.account.count_turn();
     }
 
@@ -532,3 +536,6 @@ impl Drop for Permit {
 fn thread_time() -> Duration {
     ThreadTime::now().as_duration()
 }
+
+#[cfg(test)]
+mod tests;

@@ -45,8 +45,11 @@ pub(crate) fn turn(machine: &mut Machine, input: Input) -> Result<Vec<Outgoing>,
     {
         return Ok(Vec::new());
     }
-    machine.store.data_mut().asked = true;
-    machine.store.data_mut().begin_turn();
+    let guest = machine.store.data_mut();
+    guest.begin_turn();
+    if let Some(permit) = &guest.permit {
+        permit.count_turn();
+    }
     let outcome = match input {
         Input::Message(message) => machine.message(&message),
         Input::Timer(id) => machine.timer(id),
