@@ -49,7 +49,7 @@ pub(crate) const KINDS: [(&str, &str, Fate); 25] = [
     ("arrays", "setTimeout(() => { const all = []; for (;;) all.push(new Uint8Array(100000)); }, 1);", Fate::Memory),
     ("small objects", "setTimeout(() => { let list = null; for (;;) list = { list }; }, 1);", Fate::Memory),
     ("map", "setTimeout(() => { const m = new Map(); for (let i = 0; ; i++) m.set(i, [i]); }, 1);", Fate::Memory),
-    ("source nesting", "setTimeout(() => eval('('.repeat(200000)), 1);", Fate::Stack),
+    ("nested JSON", "setTimeout(() => JSON.parse('['.repeat(200000)), 1);", Fate::Stack),
     ("message storm", "for (;;) { try { send('x'.repeat(1000)); } catch {} }", Fate::Flood),
     ("timer storm", "for (;;) clearTimeout(setTimeout(() => {}));", Fate::Flood),
     (
