@@ -441,6 +441,16 @@ pub static METHODS: &[Method] = &[
     method!("grant_add", Session, Permission, |c, _, actor, input| {
         c.host.grant_add(&actor, &input.solution, &input.permission).await?
     }),
+    // Plugins.
+    method!("plugin_inspect", Free, Solution, |c, _, actor, input| {
+        c.host.plugin_inspect(&actor, &input.solution).await?
+    }),
+    method!("plugin_record", Session, Solution, |c, _, actor, input| {
+        c.host.plugin_record(&actor, &input.solution).await?
+    }),
+    method!("plugin_record_stop", Session, Solution, |c, _, actor, input| {
+        c.host.plugin_record_stop(&actor, &input.solution).await?
+    }),
     // Callers and policies.
     method!("callers", Free, Nothing, |c, _, actor, _| c.host.callers(&actor).await?),
     method!("caller_grant", Session, CallerGrantInput, |c, _, actor, input| {

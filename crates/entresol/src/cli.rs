@@ -9,6 +9,7 @@ use payments_node::NodeArgs;
 mod bridge;
 mod consent;
 mod duties;
+mod plugin;
 
 pub(crate) use bridge::{App, Bridge, BridgeCommand, Browser, Install};
 pub(crate) use consent::{Approvals, Approve, CallerGrant, Callers, Decide, Grants, Policy, PolicyRule};
@@ -16,6 +17,7 @@ pub(crate) use duties::{
     Account, Activity, Exit, Fund, Notices, NoticesCommand, Passphrase, Period, Screens, Send, SetSettings, Settings,
     Sign, Speed, Switch, Transactions, Transfers,
 };
+pub(crate) use plugin::Plugin;
 
 const EXIT_CODES: &str =
     "Exit codes: 0 done · 1 failed · 2 wrong usage · 3 the daemon is not running · 4 rejected · 5 not authorised";
@@ -99,6 +101,9 @@ pub(crate) enum Command {
     /// Layer-2 solutions
     #[command(subcommand)]
     Solution(Solution),
+    /// What plugins use and do: inspect, record, replay
+    #[command(subcommand)]
+    Plugin(Plugin),
     /// List the typed actions of a solution
     Actions {
         /// Handle or id of the solution

@@ -9,6 +9,7 @@ pub(crate) mod books;
 pub(crate) mod callers;
 pub(crate) mod grants;
 pub(crate) mod own;
+pub(crate) mod plugins;
 pub(crate) mod policies;
 pub(crate) mod screens;
 pub(crate) mod solutions;

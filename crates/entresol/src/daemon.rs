@@ -82,6 +82,7 @@ pub(crate) async fn run(context: &Context, args: &cli::Daemon) -> anyhow::Result
         poll_interval: Duration::from_millis(args.poll_ms),
         allow_private_urls: true,
         kdf_cost: entresol_vault::KdfCost::default(),
+        idle_stop: entresol_host::IDLE_STOP,
     };
     let host = Host::start(config, vault, store.clone(), engine).await?;
     let page = match args.no_web {

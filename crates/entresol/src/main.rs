@@ -104,6 +104,7 @@ async fn dispatch(command: Command, context: Context) -> anyhow::Result<ExitCode
         Command::Fees { network } => commands::own::fees(context, network).await?,
         Command::Network(command) => commands::wallet::network(context, command).await?,
         Command::Solution(command) => commands::solutions::solution(context, command).await?,
+        Command::Plugin(command) => commands::plugins::plugin(context, command).await?,
         Command::Actions { solution } => commands::solutions::actions(context, &solution).await?,
         Command::Types { solution } => commands::types::types(context, &solution).await?,
         Command::Call(args) => commands::actions::call(context, args).await?,

@@ -8,6 +8,7 @@
 //! | [`authorize`](mod@authorize) | the one decision |
 //! | `solutions` | proposing, installing, removing; starting plugins |
 //! | `plugin` | the actor around one sandbox instance, its glue, its connections |
+//! | `lifecycle` | looking at plugins, recording them |
 //! | `wallet` | what a script may ask for: the wallet object, [`WALLET_METHODS`] |
 //! | `schedule`, `notices`, `screens` | what plugins have waiting, said and shown |
 //! | `calls` | actions called from outside, published state |
@@ -35,6 +36,7 @@ mod inspect;
 pub mod interface;
 mod keys;
 mod ledger;
+mod lifecycle;
 pub mod lookalike;
 pub mod messages;
 mod networks;
@@ -61,6 +63,7 @@ pub use authorize::{Actor, Capability, Operation};
 pub use backup::{DATABASE, KEYSTORE, restore};
 pub use callers::Caller;
 pub use error::HostError;
+pub use lifecycle::RECORDINGS;
 pub use plugin::Cause;
 pub use profiles::{CODE_LIFETIME, KEY_LENGTH, MAX_CODES, Pairing};
 pub use site::{CallerEvent, CallerEvents};
@@ -89,6 +92,10 @@ const MOST_ACTIVITY: u32 = 10_000;
 /// Longest wait of one `*_wait` method.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
+/// Idle time before a plugin sleeps: somebody who uses a page or a terminal finds it awake, and one that is left alone
+/// gives its memory back soon.
+pub const IDLE_STOP: Duration = Duration::from_secs(5 * 60);
+
 /// Settings of a host.
 #[derive(Clone, Debug)]
 pub struct HostConfig {
@@ -100,6 +107,9 @@ pub struct HostConfig {
     pub allow_private_urls: bool,
     /// What one guess of a new passphrase, or of a backup's, costs.
     pub kdf_cost: KdfCost,
+    /// How long nothing must have happened in a plugin before its instance ends; what is asked of it next starts
+    /// another. [`IDLE_STOP`] unless a test is in a hurry.
+    pub idle_stop: Duration,
 }
 
 /// The host. Clones are handles to the same one.
@@ -216,7 +226,7 @@ impl Host {
             host.start_network(network);
         }
         for solution in host.store().solutions()? {
-            host.start_solution(&solution)?;
+            host.start_solution(&solution, solutions::Begin::WhenAsked, Vec::new())?;
         }
         host.settle_open()?;
         host.expire_unnamed()?;

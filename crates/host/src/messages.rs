@@ -2,6 +2,10 @@
 //! on the web page. Field names are camelCase; wei are decimal strings; bytes and addresses 0x-hex; times are Unix
 //! milliseconds.
 
+mod plugin;
+
+pub use plugin::{PluginErrorView, PluginView, RecordingView};
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
@@ -137,7 +141,7 @@ pub struct SolutionView {
     pub package_sha512: String,
     /// `active`, `suspended` or `removed`.
     pub status: String,
-    /// `stopped`, `starting`, `running` or `failed: …`.
+    /// `asleep` (it starts when it is asked for something), `starting`, `running`, `failed: …` or `stopped`.
     pub plugin: String,
     /// Digest of the interface pinned at install, 0x-hex.
     pub interface_digest: String,

@@ -7,22 +7,28 @@
 //! requests, each handed to [`Host`](crate::Host) with the callers on whose behalf it is made. Mailboxes are bounded.
 //!
 //! **Who ends when.** A broken limit or a trap ends the instance, never the daemon: open calls get an error, the
-//! actor waits with growing pauses and starts a fresh instance. Another interface than the pinned one ends the actor.
+//! actor waits with growing pauses and starts a fresh instance. An instance in which nothing happens ends too, and a
+//! new one is started for whatever is asked next ([`lifecycle`]). Another interface than the pinned one ends the actor.
 
 mod actor;
 pub(crate) mod connections;
 mod crypto;
 pub(crate) mod fetch;
+pub(crate) mod lifecycle;
+pub(crate) mod vitals;
 
 use crate::error::{HostError, code};
 use crate::interface::Interface;
 use actor::Actor;
+use entresol_sandbox::record::Recorder;
 use entresol_sandbox::{Engine, Instance, Limits, ModuleKind, Outgoing, Script};
+use lifecycle::Waiting;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
+use vitals::Vitals;
 
 /// Calls and hooks that may wait in a plugin's mailbox.
 const MAILBOX: usize = 256;
@@ -68,6 +74,8 @@ pub(crate) struct Program {
 /// What a plugin is doing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Status {
+    /// There is no instance; the next call or hook makes one.
+    Asleep,
     Starting,
     Running,
     /// Stopped by an error; starts again after a pause.
@@ -79,6 +87,7 @@ pub(crate) enum Status {
 impl std::fmt::Display for Status {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Self::Asleep => f.write_str("asleep"),
             Self::Starting => f.write_str("starting"),
             Self::Running => f.write_str("running"),
             Self::Failed(why) => write!(f, "failed: {why}"),
@@ -108,27 +117,83 @@ impl Command {
     }
 }
 
+/// What the host orders an actor to do, besides its work.
+#[derive(Debug)]
+pub(crate) enum Order {
+    /// Finish what is open, end, and hand over the hooks that wait.
+    Leave(oneshot::Sender<Vec<Waiting>>),
+    /// Finish what is open and start afresh, recorded. Answered when that life begins.
+    Record(Recorder, oneshot::Sender<()>),
+    /// End the recording; the life goes on.
+    Seal(oneshot::Sender<Result<(), HostError>>),
+}
+
+/// Orders that may wait: each comes from somebody at a terminal.
+const MOST_ORDERS: usize = 4;
+
 /// Handle of a running plugin.
 #[derive(Debug)]
 pub(crate) struct Plugin {
     mailbox: mpsc::Sender<Command>,
+    orders: mpsc::Sender<Order>,
     status: watch::Receiver<Status>,
+    vitals: Arc<Vitals>,
     cancel: CancellationToken,
+    pub(crate) memory_limit: usize,
 }
 
 impl Plugin {
-    /// Starts the actor.
-    pub(crate) fn start(host: crate::Host, engine: Engine, program: Arc<Program>) -> Self {
+    /// Starts the actor, and with it the script unless it is `lazy`. `waiting` is what an actor before it left.
+    pub(crate) fn start(
+        host: crate::Host,
+        engine: Engine,
+        program: Arc<Program>,
+        lazy: bool,
+        waiting: Vec<Waiting>,
+    ) -> Self {
         let (mailbox, commands) = mpsc::channel(MAILBOX);
-        let (status_sender, status) = watch::channel(Status::Starting);
-        let cancel = host.child_token();
-        let actor = Actor::new(host.clone(), engine, program, commands, status_sender, cancel.clone());
+        let (orders, ordered) = mpsc::channel(MOST_ORDERS);
+        let first = if lazy { Status::Asleep } else { Status::Starting };
+        let (status_sender, status) = watch::channel(first);
+        let vitals = Arc::<Vitals>::default();
+        let (cancel, memory_limit) = (host.child_token(), program.limits.memory_bytes);
+        let told = (status_sender, Arc::clone(&vitals));
+        let actor = Actor::new(host.clone(), engine, program, (commands, ordered), told, waiting, cancel.clone());
         host.spawn(actor.run());
-        Self { mailbox, status, cancel }
+        Self { mailbox, orders, status, vitals, cancel, memory_limit }
     }
 
     pub(crate) fn status(&self) -> Status {
         self.status.borrow().clone()
+    }
+
+    pub(crate) fn vitals(&self) -> &Vitals {
+        &self.vitals
+    }
+
+    /// Ends it when what is open is done, or soon; gives the hooks that were not done.
+    pub(crate) async fn leave(&self) -> Vec<Waiting> {
+        let (rest, left) = oneshot::channel();
+        if self.orders.send(Order::Leave(rest)).await.is_err() {
+            return Vec::new();
+        }
+        left.await.unwrap_or_default()
+    }
+
+    /// Starts it afresh, with everything that enters it recorded.
+    pub(crate) async fn record(&self, recorder: Recorder) -> Result<(), HostError> {
+        let (begun, begins) = oneshot::channel();
+        let gone = || stopped("it was stopped");
+        self.orders.send(Order::Record(recorder, begun)).await.map_err(|_| gone())?;
+        begins.await.map_err(|_| gone())
+    }
+
+    /// Ends its recording.
+    pub(crate) async fn seal(&self) -> Result<(), HostError> {
+        let (sealed, ended) = oneshot::channel();
+        let gone = || stopped("it was stopped");
+        self.orders.send(Order::Seal(sealed)).await.map_err(|_| gone())?;
+        ended.await.map_err(|_| gone())?
     }
 
     pub(crate) fn stop(&self) {
@@ -203,11 +268,15 @@ const GLUE: Script<'static> =
 pub(crate) fn instantiate(
     engine: &Engine,
     program: &Program,
+    recorder: Option<Recorder>,
 ) -> Result<(Instance, Vec<Outgoing>, Interface), HostError> {
     let script = Script { name: &program.name, source: &program.source, kind: program.kind };
-    let (mut instance, mut outgoing) =
-        Instance::start(engine, &program.limits, &[GLUE], Some(script), Box::new(crypto::Crypto))
-            .map_err(|e| HostError::new(code::PLUGIN_STOPPED, format!("the script does not start: {e}")))?;
+    let (limits, host) = (&program.limits, Box::new(crypto::Crypto));
+    let (mut instance, mut outgoing) = match recorder {
+        None => Instance::start(engine, limits, &[GLUE], Some(script), host),
+        Some(recorder) => Instance::start_recorded(engine, limits, &[GLUE], Some(script), host, recorder),
+    }
+    .map_err(|e| HostError::new(code::PLUGIN_STOPPED, format!("the script does not start: {e}")))?;
     let start = json!({ "t": "start", "id": 0, "context": program.context }).to_string();
     let more = instance
         .turn(start.as_bytes())

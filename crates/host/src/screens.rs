@@ -45,6 +45,11 @@ pub(crate) struct Screens {
 }
 
 impl Screens {
+    /// Screens that a plugin shows.
+    pub(crate) fn count(&self, solution: i64) -> usize {
+        locked(&self.shown).open.values().filter(|open| open.solution == solution).count()
+    }
+
     /// Closes every screen of a plugin whose instance is gone.
     pub(crate) fn close_all(&self, solution: i64) {
         locked(&self.shown).open.retain(|_, open| open.solution != solution);

@@ -7,6 +7,7 @@ use crate::gateway::{Gateway, parse_address};
 use crate::interface::Interface;
 use crate::messages::{ApprovalView, Row, SolutionInput, SolutionView};
 use crate::networks::check_name;
+use crate::plugin::lifecycle::{Waiting, is_background};
 use crate::plugin::{Plugin, Program, instantiate};
 use crate::text::quoted;
 use crate::wallet::{Contracts, export_warnings};
@@ -44,9 +45,20 @@ pub(crate) struct Running {
     pub(crate) critical: bool,
     pub(crate) interface: Interface,
     pub(crate) plugin: Plugin,
+    /// It starts with the wallet.
+    pub(crate) background: bool,
     /// Published state: version of this process's life, and the document (tagged values).
     pub(crate) state: watch::Sender<(u64, Json)>,
     pub(crate) cancel: CancellationToken,
+}
+
+/// When a script starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Begin {
+    /// At once.
+    Now,
+    /// When it is asked for something, unless something may reach it from outside.
+    WhenAsked,
 }
 
 /// What the user decides at an install: every input, resolved. Its digest is the intent's.
@@ -129,7 +141,8 @@ impl Host {
         program.context["layer1"] = json!({ "networkId": chain_id, "contracts": {} });
         let engine = self.inner.engine.clone();
         // Requests that the constructor makes are never looked at: the script has no capability yet.
-        let interface = blocking(move || instantiate(&engine, &program).map(|(_, _, interface)| interface)).await?;
+        let interface =
+            blocking(move || instantiate(&engine, &program, None).map(|(_, _, interface)| interface)).await?;
 
         let packages = self.inner.config.home.join(PACKAGES);
         let (kept, directory) = (package.clone(), packages);
@@ -204,13 +217,19 @@ impl Host {
         if let Err(error) = self.note_gateway(solution.id).await {
             tracing::warn!(%error, "the gateway's code was not noted");
         }
-        self.start_solution(&solution)?;
+        // Who has just agreed to it sees at once whether it starts.
+        self.start_solution(&solution, Begin::Now, Vec::new())?;
         self.changed();
         Ok(())
     }
 
-    /// Starts the plugin of an active solution.
-    pub(crate) fn start_solution(&self, solution: &Solution) -> Result<(), HostError> {
+    /// Starts the plugin of an active solution, with the hooks that another life of it left.
+    pub(crate) fn start_solution(
+        &self,
+        solution: &Solution,
+        begin: Begin,
+        waiting: Vec<Waiting>,
+    ) -> Result<(), HostError> {
         if solution.status != SolutionStatus::Active {
             return Ok(());
         }
@@ -252,6 +271,8 @@ impl Host {
             context,
             interface_digest: spec.interface_digest.clone(),
         };
+        let background = is_background(&granted);
+        let lazy = begin == Begin::WhenAsked && !background;
         let state = self.store().layer2_state(solution.id)?.unwrap_or_else(|| json!({}));
         let cancel = self.child_token();
         let running = Arc::new(Running {
@@ -267,7 +288,8 @@ impl Host {
             contracts,
             critical: manifest.permissions.local_database.is_some_and(|database| database.critical),
             interface,
-            plugin: Plugin::start(self.clone(), self.inner.engine.clone(), Arc::new(program)),
+            plugin: Plugin::start(self.clone(), self.inner.engine.clone(), Arc::new(program), lazy, waiting),
+            background,
             state: watch::Sender::new((1, state)),
             cancel,
         });
@@ -343,8 +365,15 @@ impl Host {
     pub async fn solution_restart(&self, actor: &Actor, name: &str) -> Result<SolutionView, HostError> {
         self.authorize(actor, &Operation::Propose, "solution_restart")?;
         let solution = self.find(name)?;
+        // What it was told of and has not finished goes to the next life, before anything newer.
+        let running = locked(&self.inner.solutions).get(&solution.id).cloned();
+        let mut waiting = Vec::new();
+        if let Some(running) = running {
+            running.cancel.cancel();
+            waiting = running.plugin.leave().await;
+        }
         self.stop_solution(solution.id);
-        self.start_solution(&solution)?;
+        self.start_solution(&solution, Begin::Now, waiting)?;
         self.changed();
         self.solution_view(&solution)
     }

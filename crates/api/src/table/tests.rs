@@ -45,6 +45,7 @@ fn what_needs_no_proof_is_a_closed_list() {
             "activity",
             "grants",
             "grants_refused",
+            "plugin_inspect",
             "callers",
             "caller_connections",
             "policies",

@@ -1,8 +1,11 @@
 //! The actor that owns a sandbox instance. See [`crate::plugin`] for who owns whom.
 
-use super::{Answer, Cause, Command, Program, Status, instantiate, stopped, undelivered};
-use crate::Host;
+use super::lifecycle::{BackOff, GRACE, Idle, Queue, Stir, Waiting, survives, while_down};
+use super::vitals::{Vitals, Wrong};
+use super::{Answer, Cause, Command, Order, Program, Status, instantiate, stopped, undelivered};
 use crate::error::{HostError, code};
+use crate::{Host, now};
+use entresol_sandbox::record::Recorder;
 use entresol_sandbox::{Engine, Input, LogLevel, Outgoing, Runner, SandboxError};
 use serde::Serialize;
 use serde_json::{Value as Json, json};
@@ -11,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinError};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Requests of one script that may be under way in the host at once; more are refused, not queued.
@@ -19,12 +23,8 @@ const MAX_REQUESTS: usize = 64;
 const MAX_TIMERS: usize = 512;
 /// Calls and hooks that may be open in one script.
 const MAX_OPEN: usize = 512;
-/// First pause after a failure; doubles up to [`LONGEST_PAUSE`].
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-/// Longest pause between two starts of a plugin that keeps failing.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// A life at least this long makes the next pause short again.
-const GOOD_LIFE: Duration = Duration::from_secs(30);
+/// Between two looks whether a turn that is over has given its instance back.
+const MOMENT: Duration = Duration::from_millis(1);
 
 /// What comes back to the actor from the tasks it started.
 enum Internal {
@@ -39,12 +39,26 @@ struct Open {
     begun: bool,
     /// The call itself and the callers it acts for; none for a hook.
     causes: Vec<Cause>,
+    /// A hook that the next life gets if this one ends before it has resolved.
+    again: Option<Again>,
+}
+
+/// A hook as it was told.
+struct Again {
+    hook: &'static str,
+    arg: Json,
+    tries: u32,
+    left: bool,
 }
 
 /// Why a life ended.
 enum End {
     /// The actor was told to stop.
     Cancelled,
+    /// Nothing can happen in it any more before it is asked again.
+    Idle,
+    /// It was told to finish what is open, and has.
+    Drained(Order),
     /// The instance is dead or the script failed to start.
     Failed(HostError),
     /// The script declares another interface than the one the user agreed to.
@@ -56,13 +70,30 @@ pub(super) struct Actor {
     engine: Engine,
     program: Arc<Program>,
     commands: mpsc::Receiver<Command>,
+    orders: mpsc::Receiver<Order>,
     status: watch::Sender<Status>,
+    vitals: Arc<Vitals>,
+    /// What waits for the next life.
+    queue: Queue,
+    /// It starts when it is asked for something.
+    lazy: bool,
+    /// Where the next life is recorded.
+    recorder: Option<Recorder>,
     cancel: CancellationToken,
+}
+
+/// A life that takes in nothing new and ends when what is open is done.
+struct Draining {
+    /// What comes then.
+    order: Order,
+    /// When it ends all the same.
+    deadline: Instant,
 }
 
 /// One instance and what hangs on it. Dropping it aborts its timers and requests.
 struct Life {
-    runner: Runner,
+    /// `None` only while its recording is finished.
+    runner: Option<Runner>,
     /// For each input whose outcome has not come: the call or hook it begins.
     sent: VecDeque<Option<u64>>,
     internal: mpsc::UnboundedSender<Internal>,
@@ -71,8 +102,11 @@ struct Life {
     timers: HashMap<u32, AbortHandle>,
     requests: usize,
     /// Calls that came before `onStart` had resolved.
-    backlog: VecDeque<Command>,
+    backlog: VecDeque<Waiting>,
     started: bool,
+    idle: Idle,
+    draining: Option<Draining>,
+    recorded: bool,
     cancel: CancellationToken,
 }
 
@@ -140,8 +174,26 @@ impl Life {
         }
     }
 
+    /// The next that may go of those that wait.
+    fn take_next(&mut self) -> Option<Waiting> {
+        if self.backlog.is_empty() {
+            return None;
+        }
+        let again = || self.open.values().filter_map(|open| open.again.as_ref());
+        let mut left = again().filter(|again| again.left).map(|again| again.hook).peekable();
+        if left.peek().is_none() {
+            return self.backlog.pop_front();
+        }
+        let left: Vec<&str> = left.collect();
+        let at = self.backlog.iter().position(|waiting| waiting.may_go(left.iter().copied()))?;
+        self.backlog.remove(at)
+    }
+
     fn input(&mut self, input: Input, begins: Option<u64>) -> Result<(), Refused> {
-        match self.runner.send(input) {
+        let Some(runner) = &self.runner else {
+            return Err(Refused::Ended(HostError::internal("the sandbox instance is gone")));
+        };
+        match runner.send(input) {
             Ok(()) => {
                 self.sent.push_back(begins);
                 Ok(())
@@ -169,26 +221,47 @@ impl Actor {
         host: Host,
         engine: Engine,
         program: Arc<Program>,
-        commands: mpsc::Receiver<Command>,
-        status: watch::Sender<Status>,
+        (commands, orders): (mpsc::Receiver<Command>, mpsc::Receiver<Order>),
+        (status, vitals): (watch::Sender<Status>, Arc<Vitals>),
+        waiting: Vec<Waiting>,
         cancel: CancellationToken,
     ) -> Self {
-        Self { host, engine, program, commands, status, cancel }
+        let (queue, lazy) = (Queue::new(waiting), *status.borrow() == Status::Asleep);
+        Self { host, engine, program, commands, orders, status, vitals, queue, lazy, recorder: None, cancel }
     }
 
-    /// The one loop: a life, then a pause, until cancelled.
+    /// The one loop: asleep until there is something to do, a life, a pause after a bad one; until cancelled.
     pub(super) async fn run(mut self) {
-        let mut pause = FIRST_PAUSE;
+        let mut back_off = BackOff::default();
         loop {
+            if std::mem::take(&mut self.lazy) && self.queue.is_empty() {
+                self.status.send_replace(Status::Asleep);
+                self.host.changed();
+                if !self.between_lives(None).await {
+                    return;
+                }
+            }
             self.status.send_replace(Status::Starting);
-            let born = tokio::time::Instant::now();
-            match self.live().await {
+            let born = Instant::now();
+            let end = self.live().await;
+            self.vitals.end_life();
+            match end {
                 End::Cancelled => {
                     self.status.send_replace(Status::Stopped("it was stopped".into()));
                     return;
                 }
+                End::Drained(order) => {
+                    if !self.obey(order) {
+                        return;
+                    }
+                }
+                End::Idle => {
+                    self.lazy = true;
+                    self.vitals.note(|figures| figures.slept += 1);
+                }
                 End::OtherInterface(error) => {
                     tracing::warn!(solution = %self.program.name, %error, "plugin suspended");
+                    self.vitals.wrong(Wrong::Ended, &error.message, "");
                     self.host
                         .pause_policies(self.program.solution, "the plugin declares another interface than before");
                     self.status.send_replace(Status::Stopped(error.message));
@@ -197,36 +270,79 @@ impl Actor {
                 }
                 End::Failed(error) => {
                     tracing::warn!(solution = %self.program.name, %error, "plugin stopped");
+                    self.vitals.wrong(Wrong::Ended, &error.message, "");
                     self.host.plugin_failed(self.program.solution, &error).await;
                     self.status.send_replace(Status::Failed(error.message));
                     self.host.changed();
+                    if !self.between_lives(Some(back_off.after(born.elapsed()))).await {
+                        return;
+                    }
                 }
             }
-            if born.elapsed() >= GOOD_LIFE {
-                pause = FIRST_PAUSE;
-            }
-            // Callers are not kept waiting for a plugin that is down.
-            let until = tokio::time::Instant::now() + pause;
-            loop {
-                tokio::select! {
-                    () = self.cancel.cancelled() => return,
-                    () = tokio::time::sleep_until(until) => break,
-                    command = self.commands.recv() => match command {
-                        None => return,
-                        Some(command) => {
-                            let why = self.status.borrow().to_string();
-                            let _ = command.into_answer().send(Err(undelivered(stopped(&why))));
-                        }
-                    },
+        }
+    }
+
+    /// Waits for the end of a pause, or asleep for something to do. False when the actor ends.
+    async fn between_lives(&mut self, pause: Option<Duration>) -> bool {
+        let until = pause.map(|pause| Instant::now() + pause);
+        let at = pause.map(|pause| now() + u64::try_from(pause.as_millis()).unwrap_or(u64::MAX));
+        self.vitals.note(|figures| figures.next_start_at = at);
+        loop {
+            self.vitals.note(|figures| figures.waiting = self.queue.len());
+            tokio::select! {
+                () = self.cancel.cancelled() => {
+                    self.status.send_replace(Status::Stopped("it was stopped".into()));
+                    return false;
                 }
+                () = tokio::time::sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => return true,
+                Some(order) = self.orders.recv() => match order {
+                    Order::Seal(sealed) => drop(sealed.send(Ok(()))),
+                    order => return self.obey(order),
+                },
+                command = self.commands.recv() => match command {
+                    None => return false,
+                    Some(command) if pause.is_some() => while_down(&mut self.queue, command, &self.status.borrow()),
+                    Some(command) => {
+                        self.queue.push(command);
+                        return true;
+                    }
+                },
             }
-            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Does what was ordered, between two lives. False when the actor ends.
+    fn obey(&mut self, order: Order) -> bool {
+        match order {
+            Order::Leave(rest) => {
+                self.commands.close();
+                while let Ok(command) = self.commands.try_recv() {
+                    self.queue.push(command);
+                }
+                let gone = "it was stopped";
+                self.status.send_replace(Status::Stopped(gone.into()));
+                self.queue.refuse_calls(&stopped(gone));
+                let _ = rest.send(std::mem::take(&mut self.queue).into_rest());
+                false
+            }
+            Order::Record(recorder, begun) => {
+                self.recorder = Some(recorder);
+                let _ = begun.send(());
+                true
+            }
+            Order::Seal(sealed) => {
+                let _ = sealed.send(Ok(()));
+                true
+            }
         }
     }
 
     async fn live(&mut self) -> End {
         let (engine, program) = (self.engine.clone(), Arc::clone(&self.program));
-        let started = tokio::task::spawn_blocking(move || instantiate(&engine, &program)).await;
+        let recorder = self.recorder.take();
+        let recorded = recorder.is_some();
+        self.vitals.begin_life(recorder.as_ref().map(|recorder| recorder.path().display().to_string()));
+        let started = tokio::task::spawn_blocking(move || instantiate(&engine, &program, recorder)).await;
         let (instance, outgoing, interface) = match started {
             Ok(Ok(parts)) => parts,
             Ok(Err(error)) => return End::Failed(error),
@@ -243,9 +359,10 @@ impl Actor {
             }
             Err(error) => return End::Failed(error),
         }
+        self.vitals.follow(instance.meter());
         let (internal, mut answers) = mpsc::unbounded_channel();
         let mut life = Life {
-            runner: instance.into_runner(),
+            runner: Some(instance.into_runner()),
             sent: VecDeque::new(),
             internal,
             open: HashMap::new(),
@@ -254,9 +371,15 @@ impl Actor {
             requests: 0,
             backlog: VecDeque::new(),
             started: false,
+            idle: Idle::new(self.host.inner.config.idle_stop),
+            draining: None,
+            recorded,
             cancel: self.cancel.child_token(),
         };
-        life.open.insert(ON_START, Open { answer: None, begun: false, causes: Vec::new() });
+        life.open.insert(ON_START, Open { answer: None, begun: false, causes: Vec::new(), again: None });
+        while let Some(waiting) = self.queue.pop() {
+            life.backlog.push_back(waiting);
+        }
         self.handle(&mut life, outgoing);
         // When nobody knows, the plugin is told to look: its data may be older than what it has signed.
         let restored = self.host.restored(self.program.solution).unwrap_or(true);
@@ -264,22 +387,36 @@ impl Actor {
         let on_start = Message::Hook { id: ON_START, hook: "onStart", arg: &arg };
         let mut end = life.send(&on_start, Some(ON_START)).err().map(Refused::into_end);
         while end.is_none() {
+            self.note(&life);
             // Calls that came before `onStart` had resolved go first.
             if life.started
-                && let Some(command) = life.backlog.pop_front()
+                && life.draining.is_none()
+                && let Some(waiting) = life.take_next()
             {
-                end = self.command(&mut life, command);
+                end = self.command(&mut life, waiting);
                 continue;
             }
+            if life.open.is_empty()
+                && let Some(draining) = life.draining.take()
+            {
+                end = Some(End::Drained(draining.order));
+                continue;
+            }
+            let deadline = life.draining.as_ref().map(|draining| draining.deadline);
+            let idle = life.idle.due();
             end = tokio::select! {
                 () = self.cancel.cancelled() => Some(End::Cancelled),
-                outcome = life.runner.next() => self.outcome(&mut life, outcome),
+                outcome = next(&mut life.runner) => self.outcome(&mut life, outcome),
                 Some(internal) = answers.recv() => internal_input(&mut life, internal),
-                command = self.commands.recv() => match command {
+                Some(order) = self.orders.recv() => self.order(&mut life, order).await,
+                () = tokio::time::sleep_until(deadline.unwrap_or(idle)) => match life.draining.take() {
+                    Some(draining) => Some(End::Drained(draining.order)),
+                    None => self.look(&mut life),
+                },
+                command = self.commands.recv(), if deadline.is_none() => match command {
                     None => Some(End::Cancelled),
-                    Some(command) if life.started => self.command(&mut life, command),
                     Some(command) => {
-                        life.backlog.push_back(command);
+                        life.backlog.push_back(command.into());
                         None
                     }
                 },
@@ -287,29 +424,136 @@ impl Actor {
         }
         let end = end.unwrap_or(End::Cancelled);
         let why = match &end {
-            End::Cancelled => stopped("it was stopped"),
+            End::Cancelled | End::Idle | End::Drained(_) => stopped("it was stopped"),
             End::Failed(error) | End::OtherInterface(error) => error.clone(),
         };
         // Whoever gets the error and looks finds the plugin failed, not running still.
         if let End::Failed(error) = &end {
             self.status.send_replace(Status::Failed(error.message.clone()));
         }
-        for (_, Open { answer, begun, .. }) in life.open.drain() {
-            // Calls behind the one that broke a limit have not reached the script.
-            let unseen = !begun && matches!(end, End::Failed(_));
-            let error = if unseen { undelivered(why.clone()) } else { why.clone() };
-            let _ = answer.map(|answer| answer.send(Err(error)));
+        // The recording is whole before anybody hears of the end.
+        if let Err(error) = self.seal(&mut life).await {
+            tracing::warn!(solution = %self.program.name, %error, "the recording is not whole");
         }
-        for command in life.backlog.drain(..) {
-            let _ = command.into_answer().send(Err(undelivered(why.clone())));
-        }
+        self.leave_behind(&mut life, &end, &why);
         self.host.connections().close_all(self.program.solution);
         self.host.inner.screens.close_all(self.program.solution);
         end
     }
 
+    /// Hooks that were not finished wait for the next life; everybody else is told.
+    fn leave_behind(&mut self, life: &mut Life, end: &End, why: &HostError) {
+        let ends_here = matches!(end, End::Cancelled | End::OtherInterface(_));
+        let failed = matches!(end, End::Failed(_));
+        let (mut blamed, mut unseen) = (Vec::new(), Vec::new());
+        let mut open: Vec<_> = life.open.drain().collect();
+        open.sort_by_key(|(id, _)| *id);
+        for (_, Open { answer, begun, again, .. }) in open {
+            match (again, answer) {
+                (Some(Again { hook, arg, tries, left }), Some(answer)) if !ends_here => {
+                    let waiting = Waiting { command: Command::Hook { hook, arg, answer }, tries, left };
+                    if begun { blamed.push(waiting) } else { unseen.push(waiting) }
+                }
+                (_, Some(answer)) => {
+                    // Calls behind the one that broke a limit have not reached the script.
+                    let error = if !begun && failed { undelivered(why.clone()) } else { why.clone() };
+                    let _ = answer.send(Err(error));
+                }
+                (_, None) => {}
+            }
+        }
+        self.queue.take_back(life.backlog.drain(..).collect(), false);
+        self.queue.take_back(unseen, false);
+        for one in self.queue.take_back(blamed, failed) {
+            if let Command::Hook { hook, answer, .. } = one.command {
+                self.vitals.wrong(Wrong::GivenUp, &format!("{hook} ended the plugin {} times", one.tries), "");
+                let _ = answer.send(Err(why.clone()));
+            }
+        }
+        if failed || ends_here {
+            self.queue.refuse_calls(why);
+        }
+        while ends_here && let Some(one) = self.queue.pop() {
+            let _ = one.command.into_answer().send(Err(undelivered(why.clone())));
+        }
+    }
+
+    /// What the life has under way, for whoever looks.
+    fn note(&self, life: &Life) {
+        self.vitals.note(|figures| {
+            figures.open = life.open.len();
+            figures.waiting = life.backlog.len() + self.commands.len();
+            figures.open_requests = life.requests;
+            figures.timers = life.timers.len();
+        });
+    }
+
+    /// Ends a life in which nothing can happen any more before it is asked.
+    fn look(&self, life: &mut Life) -> Option<End> {
+        let stir = Stir {
+            open: life.open.len() + life.backlog.len() + life.sent.len(),
+            requests: life.requests,
+            timers: life.timers.len(),
+            connections: self.host.connections().count(self.program.solution),
+            screens: self.host.inner.screens.count(self.program.solution),
+            recorded: life.recorded,
+        };
+        if stir.is_still() {
+            return Some(End::Idle);
+        }
+        life.idle.touch();
+        None
+    }
+
+    async fn order(&mut self, life: &mut Life, order: Order) -> Option<End> {
+        match order {
+            Order::Seal(sealed) => {
+                let _ = sealed.send(self.seal(life).await);
+            }
+            order => life.draining = Some(Draining { order, deadline: Instant::now() + GRACE }),
+        }
+        None
+    }
+
+    /// Ends the recording of this life, if there is one, between two turns.
+    async fn seal(&self, life: &mut Life) -> Result<(), HostError> {
+        if !std::mem::take(&mut life.recorded) {
+            return Ok(());
+        }
+        self.vitals.note(|figures| figures.recording = None);
+        let deadline = Instant::now() + GRACE;
+        let mut instance = loop {
+            let Some(runner) = life.runner.take() else { return Err(HostError::internal("the instance is gone")) };
+            // Nothing is lost: what the turns have asked for is taken before.
+            let idle = if life.sent.is_empty() { runner.into_instance() } else { Err(runner) };
+            match idle {
+                Ok(instance) => break instance,
+                Err(runner) => life.runner = Some(runner),
+            }
+            if life.sent.is_empty() {
+                tokio::time::sleep(MOMENT).await;
+            } else if let Ok(outcome) = tokio::time::timeout_at(deadline, next(&mut life.runner)).await
+                && self.outcome(life, outcome).is_some()
+            {
+                life.sent.clear();
+            }
+            if Instant::now() >= deadline {
+                return Err(HostError::new(code::LIMIT, "a turn took too long for the recording to be finished"));
+            }
+        };
+        let (instance, sealed) = tokio::task::spawn_blocking(move || {
+            let sealed = instance.finish_recording();
+            (instance, sealed)
+        })
+        .await
+        .map_err(|join| fault(&join))?;
+        life.runner = Some(instance.into_runner());
+        sealed.map_err(|error| HostError::new(code::LIMIT, crate::error::chain(&error)))
+    }
+
     /// Hands a call or hook to the script. It takes its turn when those before it have had theirs.
-    fn command(&mut self, life: &mut Life, command: Command) -> Option<End> {
+    fn command(&mut self, life: &mut Life, Waiting { command, tries, left }: Waiting) -> Option<End> {
+        life.idle.touch();
         if life.open.len() >= MAX_OPEN {
             let busy = HostError::new(code::LIMIT, "the plugin is busy: too many calls are open");
             let _ = command.into_answer().send(Err(undelivered(busy)));
@@ -317,8 +561,10 @@ impl Actor {
         }
         let id = life.next_id;
         life.next_id += 1;
+        let mut again = None;
         let (sent, answer, causes) = match command {
             Command::Call { action, params, causes, answer } => {
+                self.vitals.note(|figures| figures.calls += 1);
                 let direct = causes.last();
                 let context = Context {
                     caller: direct.map(|cause| cause.caller.as_str()),
@@ -342,12 +588,18 @@ impl Actor {
                 (sent, answer, vec![cause])
             }
             Command::Hook { hook, arg, answer } => {
-                (life.send(&Message::Hook { id, hook, arg: &arg }, Some(id)), answer, Vec::new())
+                self.vitals.note(|figures| {
+                    figures.hooks += 1;
+                    figures.hooks_again += u64::from(tries > 0);
+                });
+                let sent = life.send(&Message::Hook { id, hook, arg: &arg }, Some(id));
+                again = survives(hook).then_some(Again { hook, arg, tries, left });
+                (sent, answer, Vec::new())
             }
         };
         match sent {
             Ok(()) => {
-                life.open.insert(id, Open { answer: Some(answer), begun: false, causes });
+                life.open.insert(id, Open { answer: Some(answer), begun: false, causes, again });
                 None
             }
             Err(Refused::TooLarge) => {
@@ -356,6 +608,10 @@ impl Actor {
                 None
             }
             // The outcomes that have not been read yet come first; the last of them says the same.
+            Err(Refused::Ended(_)) if again.is_some() => {
+                life.open.insert(id, Open { answer: Some(answer), begun: false, causes, again });
+                None
+            }
             Err(Refused::Ended(error)) => {
                 let _ = answer.send(Err(undelivered(error)));
                 None
@@ -370,6 +626,7 @@ impl Actor {
         {
             open.begun = true;
         }
+        life.idle.touch();
         match outcome {
             Some(Ok(outgoing)) => self.handle(life, outgoing),
             Some(Err(error)) => Some(End::Failed(limit(&error))),
@@ -383,6 +640,7 @@ impl Actor {
                 Outgoing::Log { level, text } => self.log(level, &text),
                 Outgoing::Uncaught { message, stack } => {
                     tracing::warn!(target: "plugin", solution = %self.program.name, %message, %stack, "uncaught error");
+                    self.vitals.wrong(Wrong::Uncaught, &message, &stack);
                 }
                 Outgoing::Timer { id, delay_ms } => {
                     if life.timers.len() < MAX_TIMERS {
@@ -418,7 +676,11 @@ impl Actor {
         match message["t"].as_str() {
             Some("done") => {
                 let result = match message.get("error") {
-                    Some(error) => Err(script_error(error)),
+                    Some(error) => {
+                        let said = script_error(error);
+                        self.vitals.wrong(Wrong::Threw, &said.message, error["stack"].as_str().unwrap_or_default());
+                        Err(said)
+                    }
                     None => Ok(message["ok"].take()),
                 };
                 let open = life.open.remove(&id)?;
@@ -462,6 +724,7 @@ impl Actor {
             }
         }
         life.requests += 1;
+        self.vitals.note(|figures| figures.requests += 1);
         let sender = life.internal.clone();
         if life.requests > MAX_REQUESTS {
             let error =
@@ -505,6 +768,11 @@ pub(super) fn script_error(error: &Json) -> HostError {
 
 fn limit(error: &SandboxError) -> HostError {
     HostError::new(code::PLUGIN_STOPPED, format!("the plugin was stopped: {error}"))
+}
+
+/// The outcome of the oldest input; none when the instance is gone.
+async fn next(runner: &mut Option<Runner>) -> Option<Result<Vec<Outgoing>, SandboxError>> {
+    runner.as_mut()?.next().await
 }
 
 /// An answer or a timer for the script.

@@ -150,6 +150,11 @@ impl Connections {
         }
     }
 
+    /// Open connections of a plugin.
+    pub(crate) fn count(&self, solution: i64) -> usize {
+        locked(&self.open).values().filter(|connection| connection.solution == solution).count()
+    }
+
     /// Closes all connections of a plugin, without telling it.
     pub(crate) fn close_all(&self, solution: i64) {
         locked(&self.open).retain(|_, connection| {

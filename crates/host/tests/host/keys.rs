@@ -109,7 +109,7 @@ async fn a_backup_restores_everything_and_row_31_marks_it_as_restored() {
     assert!(!home.exists(), "nothing is left of a failed restore");
     assert_eq!(entresol_host::restore(&home, &file, &passphrase()).expect("restored"), 1);
     entresol_host::restore(&home, &file, &passphrase()).expect_err("a home in use is never overwritten");
-    let (host, _) = start(&home).await;
+    let (host, _) = start(&home, entresol_host::IDLE_STOP).await;
     assert_eq!(ask(&host, "get", json!({ "key": "kept" })).await, json!("before"));
     assert_eq!(host.accounts(&USER).await.expect("accounts")[1].address, ADDRESS_ONE);
     assert_eq!(ask(&host, "wasRestored", json!({})).await, json!(true), "the plugin is told that its data may be old");

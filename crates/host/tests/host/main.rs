@@ -8,6 +8,7 @@ mod database;
 mod duties;
 mod keys;
 mod layer2_keys;
+mod lifecycle;
 mod object;
 mod others;
 mod page;

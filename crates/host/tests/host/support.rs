@@ -146,7 +146,7 @@ impl Wallet {
         let cost = KdfCost { memory_kib: 64, passes: 1, lanes: 1 };
         Vault::create(&home.path().join("keystore.json"), Some(&PHRASE.into()), &PASSPHRASE.into(), cost)
             .expect("created");
-        let (host, vault) = start(home.path()).await;
+        let (host, vault) = start(home.path(), entresol_host::IDLE_STOP).await;
         let input =
             NetworkInput { name: "dev".into(), rpc_urls: vec![anvil.url.clone()], chain_id: None, confirmations: None };
         host.network_add(&USER, input).await.expect("added");
@@ -168,9 +168,14 @@ impl Wallet {
 
     /// Stops and starts, as a new process of the daemon would.
     pub(crate) async fn restart(&mut self) {
+        self.restart_with(entresol_host::IDLE_STOP).await;
+    }
+
+    /// As [`restart`](Self::restart), with plugins that sleep sooner.
+    pub(crate) async fn restart_with(&mut self, idle_stop: Duration) {
         self.stop().await;
         let home = self.home.path().to_owned();
-        let (host, vault) = start(&home).await;
+        let (host, vault) = start(&home, idle_stop).await;
         (self.host, self.vault) = (Some(host), vault);
         self.host().runtime_is_up().await;
     }
@@ -260,7 +265,7 @@ impl Up for Host {
 }
 
 /// Starts a host on a home that is there.
-pub(crate) async fn start(home: &Path) -> (Host, Vault) {
+pub(crate) async fn start(home: &Path, idle_stop: Duration) -> (Host, Vault) {
     let (vault, key) = Vault::open(&home.join("keystore.json"), &PASSPHRASE.into()).expect("opened");
     let store = Store::open(&home.join("wallet.db"), key.expose()).expect("opened");
     let cache = entresol_package::default_cache_dir().expect("a cache directory").join("engine");
@@ -270,6 +275,7 @@ pub(crate) async fn start(home: &Path) -> (Host, Vault) {
         poll_interval: Duration::from_millis(50),
         allow_private_urls: true,
         kdf_cost: entresol_vault::KdfCost { memory_kib: 64, passes: 1, lanes: 1 },
+        idle_stop,
     };
     (Host::start(config, vault.clone(), store, engine).await.expect("started"), vault)
 }

@@ -60,6 +60,7 @@ impl Wallet {
             poll_interval: Duration::from_secs(1),
             allow_private_urls: true,
             kdf_cost: entresol_vault::KdfCost { memory_kib: 64, passes: 1, lanes: 1 },
+            idle_stop: entresol_host::IDLE_STOP,
         };
         let handle = Host::start(config, vault, store, engine()).await.expect("a host");
         let address = handle.accounts(&Actor::Page).await.expect("accounts")[0].address.clone();
