@@ -51,12 +51,17 @@ impl Engine {
     /// # Errors
     /// The directory cannot be used, or the engine does not fit this build.
     pub fn new(cache_dir: Option<&Path>) -> Result<Self, HostFault> {
+        Self::with_stack(cache_dir, GUEST_STACK)
+    }
+
+    /// [`Engine::new`] with another native stack for guests, which a test lifts.
+    pub(crate) fn with_stack(cache_dir: Option<&Path>, guest_stack: usize) -> Result<Self, HostFault> {
         let fault = |error: wasmtime::Error| HostFault::Engine(format!("{error:#}"));
         let mut config = Config::new();
         config.epoch_interruption(true);
-        config.max_wasm_stack(GUEST_STACK);
+        config.max_wasm_stack(guest_stack);
         // Unused without async guests, but checked to be the larger one.
-        config.async_stack_size(2 * GUEST_STACK);
+        config.async_stack_size(2 * guest_stack);
         // The names are stripped; a trap's kind says all there is to say.
         config.wasm_backtrace_max_frames(None);
         let engine = wasmtime::Engine::new(&config).map_err(fault)?;

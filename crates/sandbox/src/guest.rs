@@ -8,10 +8,6 @@ use crate::gate::Permit;
 use crate::record::Tape;
 use crate::{HostCalls, Limits, LogLevel, Outgoing, SandboxError, services};
 
-/// The clock of the guest moves in steps of this many milliseconds: enough for time stamps and timeouts, too coarse to
-/// measure what other code in this process does.
-const CLOCK_STEP_MS: u64 = 10;
-
 /// What a log line costs beside its text, so that empty lines are not free.
 const LINE_COST: usize = 32;
 
@@ -30,6 +26,8 @@ pub(crate) struct Guest {
     pub(crate) memory: Option<Memory>,
     /// False until the engine itself has started: what it reads before that is not the script's.
     pub(crate) begun: bool,
+    /// The script has been evaluated and is asked something: its memory may grow.
+    pub(crate) asked: bool,
     /// Everything that enters the guest goes over it.
     pub(crate) tape: Tape,
     host: Box<dyn HostCalls>,
@@ -55,6 +53,7 @@ impl Guest {
             permit: None,
             memory: None,
             begun: false,
+            asked: false,
             tape: Tape::Off,
             host,
             outgoing: Vec::new(),
@@ -150,7 +149,8 @@ impl Guest {
 
 impl ResourceLimiter for Guest {
     fn memory_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(desired <= self.limits.memory_bytes)
+        let start = if self.asked { usize::MAX } else { self.limits.start_memory_bytes };
+        Ok(desired <= self.limits.memory_bytes.min(start))
     }
 
     fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
@@ -333,8 +333,9 @@ fn clock(mut caller: Caller<'_, Guest>, _clock: i32, _precision: i64, at: u32) -
     } else {
         Ok(0)
     };
+    let step = u64::try_from(guest.limits.clock_step.as_millis()).unwrap_or(u64::MAX).max(1);
     let now = match now {
-        Ok(now) => now / CLOCK_STEP_MS * CLOCK_STEP_MS,
+        Ok(now) => now / step * step,
         Err(reason) => return guest.stop(reason),
     };
     into.copy_from_slice(&now.saturating_mul(NANOSECONDS).to_le_bytes());

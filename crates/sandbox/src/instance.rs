@@ -86,7 +86,6 @@ impl Instance {
 
     /// [`Instance::start`] with other globals: the corpus of hostile scripts lifts one rule of them at a time.
     #[cfg(test)]
-    #[allow(dead_code, reason = "for the tests that lift a rule")]
     fn start_with(
         engine: &Engine,
         limits: &Limits,

@@ -9,6 +9,10 @@ pub struct Limits {
     /// script's own heap may take three quarters of it, so that it sees an error it can catch before the wall.
     /// Default 64 MiB; below [`Limits::LEAST_MEMORY`] nothing starts.
     pub memory_bytes: usize,
+    /// The most of it that may be in use when the script has been evaluated and before it is asked anything; after
+    /// that it may grow to [`Limits::memory_bytes`]. What evaluation leaves is kept as a snapshot for each version of
+    /// each script, in memory and on disk. Default [`Limits::START_MEMORY`].
+    pub start_memory_bytes: usize,
     /// CPU time of one turn, promise jobs and host calls included; waiting for other instances is not counted.
     /// Enforced to within [`Limits::TICK`]; the script cannot catch it. Default 5 s.
     pub turn: Duration,
@@ -29,11 +33,16 @@ pub struct Limits {
     pub log_bytes_per_turn: usize,
     /// Most timers that may be waiting at once; beyond it `setTimeout` throws `RangeError`. Default 1000.
     pub timers: usize,
+    /// The clock of the script moves in steps of this length: enough for time stamps and timeouts, too coarse to
+    /// measure what other code in this process does. Default 10 ms.
+    pub clock_step: Duration,
 }
 
 impl Limits {
     /// The smallest memory in which the engine and the globals start.
     pub const LEAST_MEMORY: usize = 4 << 20;
+    /// Room for the largest bundles: ethers leaves 6 MiB, and its source is held twice while it is read.
+    pub const START_MEMORY: usize = 48 << 20;
     /// The engine's own C stack is 1 MiB; the rest of it is for the interpreter itself.
     pub const MOST_STACK: usize = 800_000;
     /// Half a core: an instance that computes for ever leaves as much again for others even on a small machine.
@@ -48,6 +57,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             memory_bytes: 64 << 20,
+            start_memory_bytes: Self::START_MEMORY,
             turn: Duration::from_secs(5),
             cpu_percent: Self::CPU_PERCENT,
             cpu_burst: Self::CPU_BURST,
@@ -56,6 +66,7 @@ impl Default for Limits {
             messages_per_turn: 1000,
             log_bytes_per_turn: 64 << 10,
             timers: 1000,
+            clock_step: Duration::from_millis(10),
         }
     }
 }

@@ -66,6 +66,7 @@ impl Key {
         // How long a turn may take shows only by ending it, and what was ended leaves no snapshot.
         for limit in [
             limits.memory_bytes,
+            limits.start_memory_bytes,
             limits.stack.min(Limits::MOST_STACK),
             limits.message_bytes,
             limits.messages_per_turn,
@@ -119,7 +120,7 @@ impl Snapshot {
 
     /// An instance that begins with it, and what the embedder is asked for.
     fn restore(&self, engine: &Engine, guest: Guest) -> Result<(Box<Machine>, Vec<Outgoing>), SandboxError> {
-        if self.memory > guest.limits.memory_bytes {
+        if self.memory > guest.limits.memory_bytes.min(guest.limits.start_memory_bytes) {
             return Err(SandboxError::Memory);
         }
         let machine = Machine::restored(engine, engine.store(guest.evaluated(&self.timers)), &self.image)?;

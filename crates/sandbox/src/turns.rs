@@ -46,6 +46,7 @@ pub(crate) fn turn(machine: &mut Machine, input: Input) -> Result<Vec<Outgoing>,
         return Ok(Vec::new());
     }
     let guest = machine.store.data_mut();
+    guest.asked = true;
     guest.begin_turn();
     if let Some(permit) = &guest.permit {
         permit.count_turn();

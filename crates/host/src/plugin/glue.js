@@ -4,7 +4,7 @@
 "use strict";
 ((boundary) => {
   const { parse, stringify } = JSON;
-  const { freeze, create, keys, getPrototypeOf, defineProperty } = Object;
+  const { freeze, create, keys, getPrototypeOf, setPrototypeOf, defineProperty } = Object;
   const { isArray } = Array;
   const apply = Reflect.apply;
   const ownKeys = Reflect.ownKeys;
@@ -16,6 +16,7 @@
   const mapGet = Map.prototype.get, mapSet = Map.prototype.set, mapDelete = Map.prototype.delete;
   const ErrorCtor = Error, TypeErrorCtor = TypeError;
   const BytesCtor = Uint8Array;
+  const typeTag = Object.getOwnPropertyDescriptor(getPrototypeOf(Uint8Array.prototype), Symbol.toStringTag).get;
   const bytesLength = Object.getOwnPropertyDescriptor(getPrototypeOf(Uint8Array.prototype), "length").get;
   const toText = String, toBig = BigInt;
   const slice = String.prototype.slice, startsWith = String.prototype.startsWith;
@@ -24,9 +25,8 @@
   const MAX_DEPTH = 64;
 
   // ---- values: JSON + BigInt + Uint8Array (crates/host/src/wire.rs is the other half) ----
-  const isBytes = (v) => {
-    try { apply(bytesLength, v, []); return v instanceof BytesCtor; } catch { return false; }
-  };
+  // Not `instanceof`, which asks the script.
+  const isBytes = (v) => apply(typeTag, v, []) === "Uint8Array";
   const toHex = (bytes) => {
     let text = "0x";
     const n = apply(bytesLength, bytes, []);
@@ -40,38 +40,45 @@
     return bytes;
   };
   const bare = () => create(null);
+  // Defined and not set, and without a prototype: no setter and no half descriptor of the script's takes part.
   const put = (object, key, value) =>
-    defineProperty(object, key, { value, writable: true, enumerable: true, configurable: true });
-  const encode = (value, depth = 0) => {
+    defineProperty(object, key, { __proto__: null, value, writable: true, enumerable: true, configurable: true });
+  const wellFormed = String.prototype.toWellFormed;
+  // Of a text alone the engine asks nobody anything; half a surrogate is no JSON to the host.
+  const quote = (text) => stringify(apply(wellFormed, text, []));
+  // Written by hand: the engine's own `stringify` asks values for `toJSON`, and tells setters in `Array.prototype` of
+  // what it is writing, so that a script could change the glue's messages on their way out.
+  const write = (value, depth = 0) => {
     if (depth > MAX_DEPTH) throw new TypeErrorCtor("a value is nested deeper than " + MAX_DEPTH);
     switch (typeof value) {
-      case "bigint": { const o = bare(); o.$n = toText(value); return o; }
-      case "string": case "boolean": return value;
+      case "bigint": return '{"$n":"' + toText(value) + '"}';
+      case "string": return quote(value);
+      case "boolean": return value ? "true" : "false";
       case "number":
         if (value !== value || value === Infinity || value === -Infinity) throw new TypeErrorCtor("NaN and Infinity cannot cross the boundary");
-        return value;
-      case "undefined": return null;
+        return toText(value);
+      case "undefined": return "null";
       case "object": break;
       default: throw new TypeErrorCtor("a " + typeof value + " cannot cross the boundary");
     }
-    if (value === null) return null;
-    if (isBytes(value)) { const o = bare(); o.$b = toHex(value); return o; }
+    if (value === null) return "null";
+    if (isBytes(value)) return '{"$b":"' + toHex(value) + '"}';
     if (isArray(value)) {
-      const list = [];
+      let list = "[";
       const n = value.length;
-      for (let i = 0; i < n; i++) put(list, i, encode(value[i], depth + 1));
-      return list;
+      for (let i = 0; i < n; i++) list += (i ? "," : "") + write(value[i], depth + 1);
+      return list + "]";
     }
-    const object = bare();
+    let object = "";
     const names = keys(value);
     for (let i = 0; i < names.length; i++) {
       const name = names[i];
       const inner = value[name];
       if (inner === undefined) continue;
       const escaped = names.length === 1 && name[0] === "$" ? "$" + name : name;
-      put(object, escaped, encode(inner, depth + 1));
+      object += (object ? "," : "") + quote(escaped) + ":" + write(inner, depth + 1);
     }
-    return object;
+    return "{" + object + "}";
   };
   const decode = (value) => {
     if (value === null || typeof value !== "object") return value;
@@ -92,20 +99,17 @@
     for (let i = 0; i < names.length; i++) put(object, names[i], decode(value[names[i]]));
     return object;
   };
-  // Arrays made here may sit below a polluted prototype; a null toJSON on the way out keeps stringify honest.
-  const send = (message) => boundary.post(stringify(message, null));
-
   // ---- errors ----
   const describe = (error) => {
     const out = bare();
-    out.code = -32011; out.message = "the plugin threw something that is no error"; out.data = null; out.stack = "";
+    out.code = -32011; out.message = "the plugin threw something that is no error"; out.data = "null"; out.stack = "";
     try {
       if (error !== null && typeof error === "object") {
         const code = error.code, message = error.message, stack = error.stack, name = error.name;
         if (typeof code === "number" && code === (code | 0)) out.code = code;
         if (typeof message === "string") out.message = (typeof name === "string" && name !== "Error" && typeof code !== "number" ? name + ": " : "") + message;
         if (typeof stack === "string") out.stack = stack;
-        if (error.data !== undefined) out.data = encode(error.data);
+        if (error.data !== undefined) out.data = write(error.data);
       } else if (typeof error === "string") out.message = error;
     } catch { /* a trap in a getter: the text above stays */ }
     return out;
@@ -121,17 +125,16 @@
   let nextId = 1;
   const waiting = new MapCtor();
   const request = (method, params) => new PromiseCtor((yes, no) => {
-    const message = bare();
-    message.t = "request"; message.id = nextId++; message.method = method; message.params = encode(params);
-    apply(mapSet, waiting, [message.id, { yes, no }]);
-    send(message);
+    const id = nextId++;
+    boundary.post('{"t":"request","id":' + id + ',"method":' + quote(method) + ',"params":' + write(params) + "}"); // throws when it is too large: nobody waits for an answer then
+    apply(mapSet, waiting, [id, { yes, no }]);
   });
   const method = (name, ...names) => (...args) => {
     const params = bare();
     for (let i = 0; i < names.length; i++) if (args[i] !== undefined) params[names[i]] = args[i];
     return request(name, params);
   };
-  const host = (object) => freeze(Object.setPrototypeOf(object, null));
+  const host = (object) => freeze(setPrototypeOf(object, null));
 
   const wallet = host({
     getAccount: method("wallet.getAccount", "index"),
@@ -163,11 +166,10 @@
   });
 
   const callHost = boundary.call;
-  const hostBytes = (data) => (isBytes(data) ? toHex(data) : data);
   const sync = (name) => (...args) => {
-    const list = [];
-    for (let i = 0; i < args.length; i++) put(list, i, typeof args[i] === "object" && !isBytes(args[i]) ? encode(args[i]) : hostBytes(args[i]));
-    return decode(parse(callHost(name, stringify(list))));
+    let list = "[";
+    for (let i = 0; i < args.length; i++) list += (i ? "," : "") + (isBytes(args[i]) ? quote(toHex(args[i])) : write(args[i]));
+    return decode(parse(callHost(name, list + "]")));
   };
   // crypto.eth: curve and hash operations done by the host, synchronously.
   const eth = host({
@@ -245,25 +247,22 @@
     const out = bare();
     out.actions = actions;
     out.state = declared.state ?? [];
-    return encode(out);
+    return out;
   };
 
+  const fail = (id, error) => {
+    const tell = ({ code, message, data, stack }) => boundary.post('{"t":"done","id":' + id + ',"error":{"code":' + code +
+      ',"message":' + quote(message) + ',"data":' + data + ',"stack":' + quote(stack) + "}}");
+    try { tell(describe(error)); } catch { tell(describe("the plugin failed with an error that is too large to be told")); }
+  };
+  // Whatever the script does, its caller gets one answer: `constructor` keeps `then` from asking the script for a
+  // species, which could throw past us (and past an `await`).
   const finish = (id, work) => {
-    const ok = (value) => {
-      const message = bare();
-      message.t = "done"; message.id = id;
-      try { message.ok = encode(value); } catch (error) { return fail(error); }
-      send(message);
-    };
-    const fail = (error) => {
-      const message = bare();
-      message.t = "done"; message.id = id; message.error = describe(error);
-      send(message);
-    };
-    let result;
-    try { result = work(); } catch (error) { return fail(error); }
-    // A promise is followed by the `then` that was captured: the script may have replaced its own.
-    try { apply(promiseThen, result, [ok, fail]); } catch { apply(promiseThen, resolved(result), [ok, fail]); }
+    const done = new PromiseCtor((yes) => yes(work()));
+    defineProperty(done, "constructor", { __proto__: null, value: undefined });
+    apply(promiseThen, done, [(value) => {
+      try { boundary.post('{"t":"done","id":' + id + ',"ok":' + write(value) + "}"); } catch (error) { fail(id, error); }
+    }, (error) => fail(id, error)]);
   };
 
   boundary.onMessage = (text) => {

@@ -1,12 +1,14 @@
 //! The real engine, real threads, real deadlines: what a script can do, and what it cannot.
 
 use std::collections::VecDeque;
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::*;
 use crate::LogLevel;
 
+mod corpus;
 mod globals;
 mod hostile;
 mod isolation;

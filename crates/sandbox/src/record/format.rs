@@ -172,6 +172,7 @@ pub(crate) fn head(header: &Header) -> Vec<u8> {
     // A share of CPU changes when a turn runs and never what it does.
     let Limits {
         memory_bytes,
+        start_memory_bytes,
         turn,
         cpu_percent: _,
         cpu_burst: _,
@@ -180,6 +181,7 @@ pub(crate) fn head(header: &Header) -> Vec<u8> {
         messages_per_turn,
         log_bytes_per_turn,
         timers,
+        clock_step,
     } = &header.limits;
     let scripts: Vec<Json> = header
         .scripts
@@ -198,12 +200,14 @@ pub(crate) fn head(header: &Header) -> Vec<u8> {
         "note": header.note.chars().take(MOST_HEADER / 8).collect::<String>(),
         "limits": {
             "memoryBytes": memory_bytes,
+            "startMemoryBytes": start_memory_bytes,
             "turnMicros": u64::try_from(turn.as_micros()).unwrap_or(u64::MAX),
             "stack": stack,
             "messageBytes": message_bytes,
             "messagesPerTurn": messages_per_turn,
             "logBytesPerTurn": log_bytes_per_turn,
             "timers": timers,
+            "clockStepMillis": u64::try_from(clock_step.as_millis()).unwrap_or(u64::MAX),
         },
         "scripts": scripts,
     });
@@ -466,12 +470,14 @@ impl<'a> Reader<'a> {
         };
         let limits = Limits {
             memory_bytes: limit("memoryBytes")?,
+            start_memory_bytes: limit("startMemoryBytes")?,
             turn: Duration::from_micros(limit("turnMicros")? as u64),
             stack: limit("stack")?,
             message_bytes: limit("messageBytes")?,
             messages_per_turn: limit("messagesPerTurn")?,
             log_bytes_per_turn: limit("logBytesPerTurn")?,
             timers: limit("timers")?,
+            clock_step: Duration::from_millis(limit("clockStepMillis")? as u64),
             cpu_percent: 100,
             ..Limits::default()
         };

@@ -1,0 +1,10 @@
+// attacks: turn
+// expect: ended Deadline
+// lifted: says "done"
+//
+// One operator that takes seconds.
+export default {
+    run() {
+        return 3n ** 300000n > 0n ? "done" : "";
+    },
+};
