@@ -49,6 +49,12 @@ const BENCHES: &[Bench] = &[
         cargo: &["bench", "--quiet", "--profile", "release", "--package", "entresol", "--bench", "wallet"],
     },
     Bench {
+        name: "sandbox",
+        about: "plugins: cold start, memory, calls, cryptography; the same JavaScript in Node beside them",
+        programs: &["node", "npm"],
+        cargo: &["bench", "--quiet", "--profile", "release", "--package", "entresol-host", "--bench", "sandbox"],
+    },
+    Bench {
         name: "websites",
         about: "a page's requests through browser, extension, bridge and daemon to a plugin and to layer 1",
         programs: &["chromium"],
@@ -121,6 +127,11 @@ fn print(bench: &Bench, figures: &[Value]) {
                 text("baseline"),
                 rounded(number("baseline_value"))
             );
+        }
+        if let Some(aim) = figure["aim"].as_f64() {
+            let most = if figure["aim_is"] == "least" { "≥" } else { "≤" };
+            let met = if figure["met"] == true { "met" } else { "NOT MET" };
+            print!("  aim {most} {}: {met}", if aim < 10.0 { aim.to_string() } else { rounded(aim) });
         }
         println!();
     }

@@ -65,6 +65,8 @@ pub use callers::Caller;
 pub use error::HostError;
 pub use lifecycle::RECORDINGS;
 pub use plugin::Cause;
+#[doc(hidden)]
+pub use plugin::measured;
 pub use profiles::{CODE_LIFETIME, KEY_LENGTH, MAX_CODES, Pairing};
 pub use site::{CallerEvent, CallerEvents};
 pub use wallet::{Effect, Needs, Request, WALLET_METHODS, WalletMethod, WhileLocked};

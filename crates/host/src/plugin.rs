@@ -15,6 +15,8 @@ pub(crate) mod connections;
 mod crypto;
 pub(crate) mod fetch;
 pub(crate) mod lifecycle;
+#[doc(hidden)]
+pub mod measured;
 pub(crate) mod vitals;
 
 use crate::error::{HostError, code};
@@ -61,7 +63,11 @@ impl Cause {
 #[derive(Debug)]
 pub(crate) struct Program {
     pub(crate) solution: i64,
+    /// Solution and file, for logs.
     pub(crate) name: String,
+    /// The script's name in its own stacks: the file within the package. It is part of what the script's evaluation
+    /// leaves behind, which is kept and shared by all solutions of the package, so nothing of the user's is in it.
+    pub(crate) file: String,
     pub(crate) source: String,
     pub(crate) kind: ModuleKind,
     pub(crate) limits: Limits,
@@ -270,7 +276,7 @@ pub(crate) fn instantiate(
     program: &Program,
     recorder: Option<Recorder>,
 ) -> Result<(Instance, Vec<Outgoing>, Interface), HostError> {
-    let script = Script { name: &program.name, source: &program.source, kind: program.kind };
+    let script = Script { name: &program.file, source: &program.source, kind: program.kind };
     let (limits, host) = (&program.limits, Box::new(crypto::Crypto));
     let (mut instance, mut outgoing) = match recorder {
         None => Instance::start(engine, limits, &[GLUE], Some(script), host),

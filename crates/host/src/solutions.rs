@@ -132,6 +132,7 @@ impl Host {
         let mut program = Program {
             solution: 0,
             name: package.main_path.to_string(),
+            file: package.main_path.to_string(),
             source: package.main.clone(),
             kind: module_kind(package.kind),
             limits: limits(&package.manifest.requested()),
@@ -265,6 +266,7 @@ impl Host {
         let program = Program {
             solution: solution.id,
             name: format!("{}/{}", spec.name, package.main_path),
+            file: package.main_path.to_string(),
             source: package.main,
             kind: module_kind(package.kind),
             limits: limits(&granted),

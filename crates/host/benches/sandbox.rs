@@ -1,0 +1,127 @@
+//! Plugins as the daemon runs them: how fast they start, what they weigh, what a call costs, and the same JavaScript in
+//! Node in the same run.
+//!
+//! `cargo xtask bench sandbox` runs it. Each line of the output is one figure as JSON: `name`, `value`, `unit`; `aim`,
+//! `aim_is` (`most` or `least`) and `met` where one was set; `baseline`, `baseline_value` and `ratio` where there is
+//! something to compare with. A start is a plugin's whole start as in the daemon: restored (or evaluated), constructed
+//! with its context, the interface read and checked, an action called, its answer read. Requests to the wallet are
+//! answered at once, by a table.
+//!
+//! It lies beside the host as it measures the host's own glue, interface reading and cryptography.
+
+#![allow(clippy::print_stdout, reason = "the figures are its output")]
+#![allow(clippy::disallowed_methods, reason = "files of its own, in a temporary directory")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a measurement that fails has nothing to say")]
+
+#[path = "sandbox/beside.rs"]
+mod beside;
+#[path = "sandbox/calls.rs"]
+mod calls;
+#[path = "sandbox/memory.rs"]
+mod memory;
+#[path = "../../sandbox/tests/packages/npm.rs"]
+mod npm;
+#[path = "sandbox/plugin.rs"]
+mod plugin;
+#[path = "sandbox/start.rs"]
+mod start;
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+/// A script to measure with.
+pub(crate) struct Bundle {
+    pub(crate) name: &'static str,
+    pub(crate) source: String,
+    /// The action that is called first, and its parameter `value`.
+    pub(crate) first: (&'static str, Value),
+}
+
+fn main() {
+    let payments = include_str!("../../../solutions/payments/plugin/index.js");
+    let bundles = [
+        Bundle { name: "payments", source: payments.to_owned(), first: ("newAccount", Value::Null) },
+        Bundle {
+            name: "crypto bundle",
+            source: npm::bundle("measured/crypto.js", false),
+            first: ("first", Value::Null),
+        },
+        Bundle {
+            name: "ethers bundle",
+            source: npm::bundle("measured/ethers.js", false),
+            first: ("first", Value::Null),
+        },
+    ];
+    for bundle in &bundles {
+        figure(&format!("{}, source", bundle.name), bundle.source.len() as f64 / 1000.0, "KB").say();
+    }
+    let beside = beside::run(&bundles);
+    start::measure(&bundles, &beside);
+    calls::round_trips(&beside);
+    calls::cryptography(&bundles[1], &beside);
+    memory::measure(&bundles, &beside);
+}
+
+/// One figure in the making.
+pub(crate) struct Figure(Value);
+
+pub(crate) fn figure(name: &str, value: f64, unit: &str) -> Figure {
+    Figure(json!({ "name": name, "value": rounded(value), "unit": unit }))
+}
+
+impl Figure {
+    /// What it was meant to be at most.
+    pub(crate) fn at_most(self, aim: f64) -> Self {
+        self.aim(aim, "most", |value, aim| value <= aim)
+    }
+
+    /// What it was meant to be at least.
+    pub(crate) fn at_least(self, aim: f64) -> Self {
+        self.aim(aim, "least", |value, aim| value >= aim)
+    }
+
+    fn aim(mut self, aim: f64, is: &str, met: impl Fn(f64, f64) -> bool) -> Self {
+        let value = self.0["value"].as_f64().unwrap();
+        self.0["aim"] = json!(aim);
+        self.0["aim_is"] = json!(is);
+        self.0["met"] = json!(met(value, aim));
+        self
+    }
+
+    /// What it is compared with, in the same unit and run; the ratio is this by that.
+    pub(crate) fn beside(mut self, name: &str, value: f64) -> Self {
+        let ratio = self.0["value"].as_f64().unwrap() / value;
+        self.0["baseline"] = json!(name);
+        self.0["baseline_value"] = json!(rounded(value));
+        self.0["ratio"] = json!(rounded(ratio));
+        self
+    }
+
+    pub(crate) fn say(self) {
+        println!("{}", self.0);
+    }
+}
+
+/// Four digits that matter.
+fn rounded(value: f64) -> f64 {
+    if value == 0.0 || !value.is_finite() {
+        return value;
+    }
+    let scale = 10f64.powi(3 - value.abs().log10().floor() as i32);
+    (value * scale).round() / scale
+}
+
+/// The value below which this share of them lies.
+pub(crate) fn quantile(times: &mut [Duration], share: f64) -> Duration {
+    times.sort_unstable();
+    times[((times.len() - 1) as f64 * share).round() as usize]
+}
+
+pub(crate) fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+pub(crate) fn microseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e6
+}
