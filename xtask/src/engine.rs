@@ -23,7 +23,7 @@ const SOURCES_SHA256: &str = "e614d8b7036c99c1543e5ea283404e5432d6ebbbd13400d9ab
 const UNITS: [&str; 4] = ["quickjs.c", "libregexp.c", "libunicode.c", "dtoa.c"];
 
 /// What is ours, beside `shim.c`: (file, text that must be there once, what it becomes).
-const PATCHES: [(&str, &str, &str); 6] = [
+const PATCHES: [(&str, &str, &str); 7] = [
     // QuickJS-ng switches its own stack check off under WASI. With these two it is on again, and recursion ends in a
     // `RangeError` of the script instead of a trap.
     ("quickjs.c", "#ifdef __wasi__\n    rt->stack_size = 0;\n#endif\n", ""),
@@ -65,6 +65,14 @@ const PATCHES: [(&str, &str, &str); 6] = [
          if (room < 65536)\n                room = 65536;\n            \
          if (rt->malloc_gc_threshold > rt->malloc_state.malloc_size + room)\n                \
          rt->malloc_gc_threshold = rt->malloc_state.malloc_size + room;\n        }\n    }\n",
+    ),
+    // A small block that is freed while a script is evaluated is zeroed, as the shim does with large ones: two
+    // evaluations can then be compared by their memory.
+    (
+        "quickjs.c",
+        "        b->u.free_next = ar->first_free_block;\n",
+        "        extern bool sandbox_evaluating;\n        if (unlikely(sandbox_evaluating))\n            \
+         memset(ptr, 0, block_size - sizeof(JSMallocBlockHeader));\n        b->u.free_next = ar->first_free_block;\n",
     ),
 ];
 

@@ -8,6 +8,9 @@ use crate::gate::Permit;
 use crate::record::Tape;
 use crate::{HostCalls, Limits, LogLevel, Outgoing, SandboxError, services};
 
+/// How far apart the clocks of evaluations that are compared are: another year, month, day, hour, minute and second.
+const CLOCK_ROUND_MS: u64 = 40_694_462_120;
+
 /// What a log line costs beside its text, so that empty lines are not free.
 const LINE_COST: usize = 32;
 
@@ -39,8 +42,12 @@ pub(crate) struct Guest {
     timers: HashSet<u32>,
     /// Result of a host call, until the guest has made room for it.
     answer: Vec<u8>,
-    /// It has asked for something that another life would be answered differently.
+    /// It has asked for randomness or the clock.
+    pub(crate) drew: bool,
+    /// It has made a host call that another life would be answered differently.
     pub(crate) impure: bool,
+    /// Which of several evaluations that are compared: each is answered other randomness and another time.
+    round: u8,
     /// An evaluation that threw.
     pub(crate) thrown: Option<SandboxError>,
     /// A limit broke and the host function that saw it has stopped the guest.
@@ -62,7 +69,9 @@ impl Guest {
             lines_dropped: 0,
             timers: HashSet::new(),
             answer: Vec::new(),
+            drew: false,
             impure: false,
+            round: 0,
             thrown: None,
             broken: None,
             limits,
@@ -84,6 +93,18 @@ impl Guest {
         self.timers = timers.iter().copied().collect();
         self.begun = true;
         self
+    }
+
+    /// Another guest of the same host, which is told other randomness and another time, also by a host that repeats
+    /// itself.
+    pub(crate) fn again(&mut self, round: u8) -> Self {
+        let host = std::mem::replace(&mut self.host, Box::new(Nobody));
+        Self { round, ..Self::new(self.limits.clone(), host) }
+    }
+
+    /// Takes the host back from [`Guest::again`].
+    pub(crate) fn take_host(&mut self, other: &mut Self) {
+        self.host = std::mem::replace(&mut other.host, Box::new(Nobody));
     }
 
     /// In order, as a snapshot has them.
@@ -144,6 +165,15 @@ impl Guest {
         let mut kept = String::from_utf8_lossy(&text[..room]).into_owned();
         kept.push('…');
         Some(kept)
+    }
+}
+
+/// In the place of a host that is lent out.
+struct Nobody;
+
+impl HostCalls for Nobody {
+    fn call(&mut self, name: &str, _: &[u8]) -> Result<Vec<u8>, String> {
+        Err(format!("nobody is there to answer {name}"))
     }
 }
 
@@ -241,9 +271,12 @@ fn clear_timer(mut caller: Caller<'_, Guest>, id: u32) {
 
 fn random(mut caller: Caller<'_, Guest>, at: u32, length: u32) -> wasmtime::Result<i32> {
     let (bytes, guest) = piece(&mut caller, at, length)?;
-    guest.impure = true;
+    guest.drew = true;
     match guest.tape.random(&mut *guest.host, bytes) {
-        Ok(filled) => Ok(i32::from(!filled)),
+        Ok(filled) => {
+            bytes.iter_mut().for_each(|byte| *byte ^= guest.round.wrapping_mul(0x35));
+            Ok(i32::from(!filled))
+        }
         Err(reason) => guest.stop(reason),
     }
 }
@@ -328,8 +361,9 @@ fn clock(mut caller: Caller<'_, Guest>, _clock: i32, _precision: i64, at: u32) -
     // The engine seeds itself with the time when it starts, for randomness that no script of ours sees. It gets none:
     // two starts of the same script are the same to the byte, which snapshots and replays rest on.
     let now = if guest.begun {
-        guest.impure = true;
-        guest.tape.clock(&mut *guest.host)
+        guest.drew = true;
+        let now = guest.tape.clock(&mut *guest.host);
+        now.map(|now| now.saturating_add(u64::from(guest.round) * CLOCK_ROUND_MS))
     } else {
         Ok(0)
     };

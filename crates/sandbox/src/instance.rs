@@ -132,8 +132,8 @@ impl Instance {
             match engine.snapshots().restore(engine, &key, guest)? {
                 Restored::Machine(started) => started,
                 Restored::Nothing(guest) => {
-                    let (machine, outgoing) = Self::evaluated(engine, &account, *guest, sources)?;
-                    engine.snapshots().settle(engine, &key, machine, outgoing)?
+                    let evaluate = |guest| Self::evaluated(engine, &account, guest, sources.clone());
+                    engine.snapshots().settle(engine, &key, *guest, evaluate)?
                 }
             }
         };
@@ -157,7 +157,8 @@ impl Instance {
             let mut machine = Machine::fresh(&theirs, store)?;
             let outcome = sources
                 .into_iter()
-                .try_for_each(|source| machine.evaluate(source.layer, source.kind, &source.name, &source.text));
+                .try_for_each(|source| machine.evaluate(source.layer, source.kind, &source.name, &source.text))
+                .and_then(|()| machine.settled());
             let outgoing = end_turn(&mut machine, outcome)?;
             leave(&mut machine, &account);
             Ok((machine, outgoing))

@@ -34,6 +34,7 @@ pub(crate) struct Machine {
     evaluate: TypedFunc<(i32, i32, u32, u32, u32), i32>,
     deliver: TypedFunc<(u32, u32), ()>,
     fire: TypedFunc<u32, ()>,
+    settled: TypedFunc<(), ()>,
 }
 
 /// Why the guest stopped within a call: a trap, to be classified with the guest's state, or a reason known already.
@@ -116,7 +117,13 @@ impl Machine {
         let evaluate = instance.get_typed_func(&mut store, "evaluate").map_err(fault)?;
         let deliver = instance.get_typed_func(&mut store, "deliver").map_err(fault)?;
         let fire = instance.get_typed_func(&mut store, "fire").map_err(fault)?;
-        Ok((Box::new(Self { store, memory, allocate, evaluate, deliver, fire }), instance))
+        let settled = instance.get_typed_func(&mut store, "settled").map_err(fault)?;
+        Ok((Box::new(Self { store, memory, allocate, evaluate, deliver, fire, settled }), instance))
+    }
+
+    /// Everything is evaluated.
+    pub(crate) fn settled(&mut self) -> Result<(), Stop> {
+        Ok(self.settled.call(&mut self.store, ())?)
     }
 
     /// Zeros what calls that are over have left below the stack's beginning. Pages that are zeros are only looked at.

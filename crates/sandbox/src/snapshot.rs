@@ -13,9 +13,14 @@
 //! delivered yet. What goes in are the sources: code that is the same for everybody who installed it.
 //!
 //! **Randomness and clock.** Each instance gets its own from the host, whenever it asks. A script that asks *while it
-//! is evaluated* would find the same answer in every life, so it gets no snapshot: it is evaluated afresh each time.
-//! The same goes for host calls that the embedder does not declare pure
-//! ([`HostCalls::is_pure`](crate::HostCalls::is_pure)). The engine itself seeds a generator with the clock when it
+//! is evaluated* and keeps something of the answer would find the same in every life, so it gets no snapshot: it is
+//! evaluated afresh each time. Many only try whether there is randomness and throw it away (the curves of noble do), so
+//! such a script is evaluated [`COMPARED`] times more, with other randomness and another clock; if all leave the same
+//! memory to the byte, nothing of the answers is in it. For that to show, the engine zeros what it frees while it
+//! evaluates. What can escape: a script that keeps less than a few bits, such as a coin it tossed, may keep it for all
+//! lives; any number one could call a secret cannot come out the same three times.
+//! Host calls that the embedder does not declare pure ([`HostCalls::is_pure`](crate::HostCalls::is_pure)) mean no
+//! snapshot at all. The engine itself seeds a generator with the clock when it
 //! starts; it is told zero then, for the generator is not used: `Math.random` comes from the host.
 //!
 //! **On disk** ([`file`]) a snapshot lies beside the compiled engine, in the directory that only this user can write to.
@@ -39,6 +44,9 @@ use crate::{Engine, HostFault, Limits, ModuleKind, Outgoing, SandboxError};
 /// Changes whenever a snapshot means something else than before: the shim's exports, the file's layout.
 const ABI: &[u8] = b"entresol snapshot 1";
 
+/// Evaluations that are compared with the first, of a script that asks for randomness or the clock meanwhile.
+const COMPARED: u8 = 2;
+
 /// Most snapshots held in memory. A wallet runs a few dozen scripts; what falls out is read from disk again.
 const MOST_HELD: usize = 64;
 
@@ -46,6 +54,7 @@ const MOST_HELD: usize = 64;
 const MOST_HELD_BYTES: usize = 256 << 20;
 
 /// One source of an evaluation, in its order.
+#[derive(Clone)]
 pub(crate) struct Source {
     pub(crate) layer: Layer,
     pub(crate) kind: ModuleKind,
@@ -177,21 +186,23 @@ impl Snapshots {
         }
     }
 
-    /// Takes over a machine whose evaluation is done: the instance that goes on is one that begins with the snapshot, as
-    /// all after it will, so that it shares what they share and differs from them in nothing. Where no snapshot may or
-    /// can be taken, the machine itself goes on.
+    /// Lets `guest` be evaluated. The instance that goes on is one that begins with the snapshot, as all after it will, so
+    /// that it shares what they share and differs from them in nothing. Where no snapshot may or can be taken, the
+    /// machine that has evaluated goes on itself.
     pub(crate) fn settle(
         &self,
         engine: &Engine,
         key: &Key,
-        mut machine: Box<Machine>,
-        outgoing: Vec<Outgoing>,
+        guest: Guest,
+        mut evaluate: impl FnMut(Guest) -> Result<(Box<Machine>, Vec<Outgoing>), SandboxError>,
     ) -> Result<(Box<Machine>, Vec<Outgoing>), SandboxError> {
+        let (mut machine, outgoing) = evaluate(guest)?;
         machine.wipe_dead_stack(engine.stack());
         let guest = machine.store.data();
-        if guest.impure {
+        if guest.impure || (guest.drew && !self.is_independent(engine, &mut machine, &outgoing, evaluate)?) {
             return Ok((machine, outgoing));
         }
+        let guest = machine.store.data();
         let timers = guest.waiting_timers();
         let memory = machine.memory.data(&machine.store);
         if let Some(dir) = &self.dir
@@ -208,6 +219,32 @@ impl Snapshots {
             }
         };
         snapshot.restore(engine, machine.store.into_data())
+    }
+
+    /// Whether evaluations that draw other randomness and read another clock leave the same memory, to the byte, and ask
+    /// for the same. `machine` has done the first.
+    fn is_independent(
+        &self,
+        engine: &Engine,
+        machine: &mut Machine,
+        outgoing: &[Outgoing],
+        mut evaluate: impl FnMut(Guest) -> Result<(Box<Machine>, Vec<Outgoing>), SandboxError>,
+    ) -> Result<bool, SandboxError> {
+        for round in 1..=COMPARED {
+            let again = machine.store.data_mut().again(round);
+            let (mut other, asked) = evaluate(again)?;
+            other.wipe_dead_stack(engine.stack());
+            machine.store.data_mut().take_host(other.store.data_mut());
+            let (one, two) = (machine.store.data(), other.store.data());
+            if two.impure
+                || asked != outgoing
+                || one.waiting_timers() != two.waiting_timers()
+                || machine.memory.data(&machine.store) != other.memory.data(&other.store)
+            {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 }
 

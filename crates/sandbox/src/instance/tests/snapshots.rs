@@ -225,6 +225,32 @@ fn a_script_that_asks_for_randomness_or_the_clock_while_it_is_evaluated_is_evalu
 }
 
 #[test]
+fn a_script_that_throws_away_what_it_drew_gets_a_snapshot_with_nothing_of_it() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let cache = dir.path().join("cache");
+    let engine = engine_in(&cache);
+    // As the curves of noble do when they are loaded: is there randomness, and then a computation blinded with it.
+    let source = "
+        const probe = () => { try { return crypto.getRandomValues(new Uint8Array(16)).length; } catch { return 0; } };
+        const blinded = (x) => { let r = 0n; for (const b of crypto.getRandomValues(new Uint8Array(48))) r = r << 8n | BigInt(b); return (x + r) * 3n - r * 3n; };
+        const there = probe(), y = blinded(14n), year = new Date().getFullYear() > 1900;
+        const draw = () => crypto.randomUUID();
+        export default { run: () => [there, String(y), year], draw };";
+    let mut lives: Vec<_> =
+        (0..3).map(|life| begin(&engine, source, Own::at(1_000_000_000_000 + life * 5_000)).0).collect();
+    assert_eq!(files(&cache).len(), 1);
+    let mut drawn = std::collections::HashSet::new();
+    for life in &mut lives {
+        assert_eq!(run_to_answer(life), r#"{"result":[16,"42",true]}"#);
+        assert!(drawn.insert(messages(ask(life, "draw", "null").expect("well"))));
+    }
+    // Randomness that is the same each time shows as well: the compared evaluations are told other.
+    let keeps = "const kept = crypto.getRandomValues(new Uint8Array(16)); export default { run: () => kept.join() };";
+    begin(&engine, keeps, Host);
+    assert_eq!(files(&cache).len(), 1);
+}
+
+#[test]
 fn host_calls_of_an_evaluation_are_repeated_unless_they_are_pure() {
     let dir = tempfile::tempdir().expect("a directory");
     let cache = dir.path().join("cache");
