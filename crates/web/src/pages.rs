@@ -212,7 +212,7 @@ fn copyable(text: &str) -> Markup {
 /// One of the states below as a coloured word.
 fn badge(state: &str) -> Markup {
     let kind = match state.split(':').next().unwrap_or_default() {
-        "running" | "active" | "confirmed" | "done" | "approved" | "ok" => "good",
+        "running" | "asleep" | "active" | "confirmed" | "done" | "approved" | "ok" => "good",
         "failed" | "rejected" | "expired" | "error" | "suspended" | "paused" => "bad",
         "pending" => "waits",
         _ => "plain",

@@ -133,7 +133,7 @@ pub(crate) async fn state(context: &Context, args: cli::State) -> anyhow::Result
             shown = Some(state.state);
         }
         if !args.watch {
-            if context.out.is_json() || view.plugin.starts_with("running") {
+            if context.out.is_json() || matches!(view.plugin.as_str(), "running" | "asleep") {
                 return Ok(());
             }
             context.out.line(format!("The plugin is {}; this is what it published last.", visible(&view.plugin)));

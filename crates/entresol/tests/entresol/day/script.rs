@@ -316,7 +316,8 @@ fn install(day: &mut Day, name: &str, layer2: Json, refuse: &[&str]) -> Step {
     day.approve(&request, refuse)?;
     day.until("the plugin runs", |day| {
         let view = day.call("solution", json!({ "solution": name }))?;
-        Ok((view["plugin"] == "running").then_some(()))
+        // A daemon that was killed meanwhile lets it sleep until it is asked.
+        Ok((view["plugin"] == "running" || view["plugin"] == "asleep").then_some(()))
     })
 }
 
