@@ -17,9 +17,13 @@
 mod beside;
 #[path = "sandbox/calls.rs"]
 mod calls;
+#[path = "../../sandbox/benches/support/compute.rs"]
+#[allow(unreachable_pub, reason = "shared with a test")]
+mod compute;
 #[path = "sandbox/memory.rs"]
 mod memory;
 #[path = "../../sandbox/tests/packages/npm.rs"]
+#[allow(dead_code, reason = "Node is asked by a script of its own here")]
 mod npm;
 #[path = "sandbox/plugin.rs"]
 mod plugin;
@@ -60,7 +64,24 @@ fn main() {
     start::measure(&bundles, &beside);
     calls::round_trips(&beside);
     calls::cryptography(&bundles[1], &beside);
+    heavy_work();
     memory::measure(&bundles, &beside);
+}
+
+/// `compute()` beside wasmtime without anything around it.
+fn heavy_work() {
+    let engine = entresol_sandbox::Engine::new(None).expect("an engine");
+    let say = |name: &str, row: compute::Compared, aim: bool| {
+        let ours = figure(&format!("compute: {name}"), milliseconds(row.compute), "ms");
+        let direct = milliseconds(row.direct);
+        ours.beside("wasmtime directly", direct).say();
+        if aim {
+            figure(&format!("compute by wasmtime directly: {name}"), row.ratio(), "×").at_most(1.3).say();
+        }
+    };
+    say("300 000 digests of a digest", compute::chain(&engine, 300_000, 12), true);
+    say("sha256 of 8 MiB", compute::sha256(&engine, 8 << 20, 12), true);
+    say("echo of 1 KiB", compute::echo(&engine, 1 << 10, 200), false);
 }
 
 /// One figure in the making.
