@@ -4,10 +4,12 @@
 //! not understand it cannot show to the user.
 
 mod contract;
+mod limits;
 mod permission;
 mod values;
 
 pub use contract::{Contract, ContractFunction, GATEWAY, Role};
+pub use limits::{LIMITS, Limit, LimitName, LimitSet, LimitValue, Unit};
 pub use permission::{
     Curve, Keys, Layer1Access, LocalDatabase, NetworkTarget, OptionalPermissions, Permission, Permissions, SignAccess,
 };

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::limits::{self, LimitName};
 use super::{ByteSize, ManifestError, Role, values};
 
 /// Largest local database that can be asked for.
@@ -37,6 +38,9 @@ pub struct Permissions {
     /// Memory of the script; the sandbox's own default when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<ByteSize>,
+    /// Other limits than the usual ones.
+    #[serde(default, skip_serializing_if = "limits::Asked::is_empty")]
+    pub limits: limits::Asked,
 }
 
 /// `"optionalPermissions"`: asked for when needed, by `requestPermission`.
@@ -177,6 +181,13 @@ pub enum Permission {
         /// Most bytes.
         limit: ByteSize,
     },
+    /// Another limit than the usual one.
+    Limit {
+        /// Which.
+        name: LimitName,
+        /// In its own unit.
+        value: u64,
+    },
     /// Asking for layer-1 transactions that call one contract function; the user is asked each time.
     Contract {
         /// Its name in `layer2.contracts`.
@@ -215,6 +226,7 @@ impl fmt::Display for Permission {
                 f.write_str("ask for your signature of a text (you are asked each time)")
             }
             Self::Memory { limit } => write!(f, "use up to {limit} of memory"),
+            Self::Limit { name, value } => f.write_str(&name.limit().sentence(*value)),
             Self::Contract { contract, function, role } => {
                 write!(f, "ask for layer-1 transactions that call {contract}.{function} ({})", role.sentence())
             }
@@ -231,6 +243,7 @@ impl Permissions {
         all.extend(self.local_database.map(|db| Permission::LocalDatabase { quota: db.quota, critical: db.critical }));
         push_lists(&mut all, &self.network, &self.layer1, &self.sign);
         all.extend(self.memory.map(|limit| Permission::Memory { limit }));
+        all.extend(limits::list(&self.limits));
         all
     }
 
@@ -250,6 +263,7 @@ impl Permissions {
                 format!("{memory} is not between {least} and {most}"),
             ));
         }
+        limits::validate(&format!("{field}.limits"), &self.limits)?;
         validate_lists(field, &self.network, &self.layer1, &self.sign)
     }
 }
