@@ -105,6 +105,8 @@ pub enum Capability {
     SignTypedData,
     /// Ask the owner for a signature of a message.
     SignMessage,
+    /// Run the package's WebAssembly assets.
+    Compute,
     /// Hold the private keys of layer-2 accounts and secrets of the subtree.
     KeyExport,
     /// Ask for a call of one contract function.
@@ -202,6 +204,7 @@ impl Host {
             | (Permission::Layer1 { access: Layer1Access::Blocks }, Capability::Layer1Blocks)
             | (Permission::Layer1 { access: Layer1Access::Events }, Capability::Layer1Events)
             | (Permission::Sign { access: SignAccess::TypedData }, Capability::SignTypedData)
+            | (Permission::Compute { .. }, Capability::Compute)
             | (Permission::Sign { access: SignAccess::Message }, Capability::SignMessage) => true,
             (Permission::Network { target: NetworkTarget::NetworkUrl }, Capability::Network(url)) => {
                 urls.iter().any(|own| same_endpoint(own, url))

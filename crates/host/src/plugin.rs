@@ -11,9 +11,10 @@
 //! new one is started for whatever is asked next ([`lifecycle`]). Another interface than the pinned one ends the actor.
 
 mod actor;
-pub(crate) mod budgets;
+pub(crate) mod assets;
 pub(crate) mod connections;
 mod crypto;
+pub(crate) mod desk;
 pub(crate) mod fetch;
 pub(crate) mod lifecycle;
 #[doc(hidden)]
@@ -23,8 +24,6 @@ pub(crate) mod vitals;
 use crate::error::{HostError, code};
 use crate::interface::Interface;
 use actor::Actor;
-use budgets::Budgets;
-use entresol_package::manifest::LimitName;
 use entresol_sandbox::record::Recorder;
 use entresol_sandbox::{Engine, Instance, Limits, ModuleKind, Outgoing, Script};
 use lifecycle::Waiting;
@@ -34,6 +33,9 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use vitals::Vitals;
+
+/// Calls and hooks that may wait in a plugin's mailbox.
+const MAILBOX: usize = 256;
 
 /// On whose behalf something is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,9 +73,10 @@ pub(crate) struct Program {
     pub(crate) source: String,
     pub(crate) kind: ModuleKind,
     pub(crate) limits: Limits,
-    pub(crate) budgets: Arc<Budgets>,
     /// `{ layer1, network, solution }` for the constructor, tagged values.
     pub(crate) context: Json,
+    /// What its computations bring and take.
+    pub(crate) desk: Arc<desk::Desk>,
     /// Digest pinned at install, 0x-hex.
     pub(crate) interface_digest: String,
 }
@@ -158,7 +161,7 @@ impl Plugin {
         lazy: bool,
         waiting: Vec<Waiting>,
     ) -> Self {
-        let (mailbox, commands) = mpsc::channel(program.budgets.most(LimitName::Mailbox));
+        let (mailbox, commands) = mpsc::channel(MAILBOX);
         let (orders, ordered) = mpsc::channel(MOST_ORDERS);
         let first = if lazy { Status::Asleep } else { Status::Starting };
         let (status_sender, status) = watch::channel(first);
@@ -278,7 +281,9 @@ pub(crate) fn instantiate(
     recorder: Option<Recorder>,
 ) -> Result<(Instance, Vec<Outgoing>, Interface), HostError> {
     let script = Script { name: &program.file, source: &program.source, kind: program.kind };
-    let (limits, host) = (&program.limits, Box::new(crypto::Crypto));
+    program.desk.clear();
+    let calls = desk::Calls { crypto: crypto::Crypto, desk: Arc::clone(&program.desk) };
+    let (limits, host) = (&program.limits, Box::new(calls));
     let (mut instance, mut outgoing) = match recorder {
         None => Instance::start(engine, limits, &[GLUE], Some(script), host),
         Some(recorder) => Instance::start_recorded(engine, limits, &[GLUE], Some(script), host, recorder),

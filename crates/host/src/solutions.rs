@@ -7,14 +7,15 @@ use crate::gateway::{Gateway, parse_address};
 use crate::interface::Interface;
 use crate::messages::{ApprovalView, Row, SolutionInput, SolutionView};
 use crate::networks::check_name;
-use crate::plugin::budgets::Budgets;
+use crate::plugin::assets::fetch_assets;
+use crate::plugin::desk::Desk;
 use crate::plugin::lifecycle::{Waiting, is_background};
 use crate::plugin::{Plugin, Program, instantiate};
 use crate::text::quoted;
 use crate::wallet::{Contracts, export_warnings};
 use crate::{Actor, Host, Operation, blocking, locked, now, wire};
 use alloy::primitives::{Address, keccak256};
-use entresol_package::manifest::{GATEWAY, LimitSet};
+use entresol_package::manifest::{Asset, GATEWAY};
 use entresol_package::{Integrity, Manifest, Package, Permission, Registry};
 use entresol_sandbox::{Limits, ModuleKind};
 use entresol_store::{Approval, JournalIntent as Intent, NewSolution, Solution, SolutionStatus};
@@ -45,10 +46,14 @@ pub(crate) struct Running {
     /// The manifest declares its database critical: nothing is signed after a restore until it confirms.
     pub(crate) critical: bool,
     pub(crate) interface: Interface,
-    pub(crate) budgets: Arc<Budgets>,
     pub(crate) plugin: Plugin,
     /// It starts with the wallet.
     pub(crate) background: bool,
+    pub(crate) desk: Arc<Desk>,
+    /// What its computations may run.
+    pub(crate) assets: Vec<Asset>,
+    /// Where the approved package lies.
+    pub(crate) package_folder: PathBuf,
     /// Published state: version of this process's life, and the document (tagged values).
     pub(crate) state: watch::Sender<(u64, Json)>,
     pub(crate) cancel: CancellationToken,
@@ -131,16 +136,15 @@ impl Host {
         let deployed = package.manifest.deployments.iter().find(|d| d.chain.id() == chain_id && d.gateway == gateway);
         let from_block = input.from_block.or(deployed.and_then(|d| d.from_block)).unwrap_or(head);
 
-        let budgets = Arc::new(Budgets::new(LimitSet::granted(&package.manifest.requested())));
         let mut program = Program {
             solution: 0,
             name: package.main_path.to_string(),
             file: package.main_path.to_string(),
             source: package.main.clone(),
             kind: module_kind(package.kind),
-            limits: limits(&budgets, &package.manifest.requested()),
-            budgets,
+            limits: limits(&package.manifest.requested()),
             context: json!({ "layer1": {}, "network": { "urls": [] }, "solution": { "name": name } }),
+            desk: Arc::default(),
             interface_digest: String::new(),
         };
         program.context["layer1"] = json!({ "networkId": chain_id, "contracts": {} });
@@ -149,6 +153,9 @@ impl Host {
         let interface =
             blocking(move || instantiate(&engine, &program, None).map(|(_, _, interface)| interface)).await?;
 
+        // A manifest may name a private address only where it lies in a folder of the user's own.
+        let own_hand = self.inner.config.allow_private_urls && input.script.starts_with("folder:");
+        fetch_assets(&self.inner.config.home, &package.manifest.assets, own_hand).await?;
         let packages = self.inner.config.home.join(PACKAGES);
         let (kept, directory) = (package.clone(), packages);
         let package_dir = blocking(move || kept.store_into(&directory)).await?;
@@ -174,7 +181,8 @@ impl Host {
             grants: grants.iter().map(permission_text).collect::<Result<_, _>>()?,
         };
         let owner = self.owner(plan.solution.owner_index)?;
-        let (sentence, mut rows) = describe_install(&plan, &grants, &interface, chain_id, owner.address);
+        let (sentence, mut rows) =
+            describe_install(&plan, &grants, &package.manifest.assets, &interface, chain_id, owner.address);
         let mut warnings = install_warnings(&plan, &package.manifest, chain_id, gateway, stated_path.is_some());
         if let Some(address) = gateway
             && let Some(found) = crate::inspect::inspect(&runtime.network, address).await?
@@ -267,16 +275,16 @@ impl Host {
             "network": { "urls": spec.network_urls },
             "solution": { "id": solution.id, "name": spec.name, "title": spec.title },
         });
-        let budgets = Arc::new(Budgets::new(LimitSet::granted(&granted)));
+        let desk = Arc::new(Desk::default());
         let program = Program {
             solution: solution.id,
             name: format!("{}/{}", spec.name, package.main_path),
             file: package.main_path.to_string(),
             source: package.main,
             kind: module_kind(package.kind),
-            limits: limits(&budgets, &granted),
-            budgets: Arc::clone(&budgets),
+            limits: limits(&granted),
             context,
+            desk: Arc::clone(&desk),
             interface_digest: spec.interface_digest.clone(),
         };
         let background = is_background(&granted);
@@ -296,9 +304,11 @@ impl Host {
             contracts,
             critical: manifest.permissions.local_database.is_some_and(|database| database.critical),
             interface,
-            budgets,
             plugin: Plugin::start(self.clone(), self.inner.engine.clone(), Arc::new(program), lazy, waiting),
             background,
+            desk,
+            assets: manifest.assets,
+            package_folder: self.package_folder(spec),
             state: watch::Sender::new((1, state)),
             cancel,
         });
@@ -672,6 +682,7 @@ fn check_urls(urls: &[String]) -> Result<Vec<String>, HostError> {
 fn describe_install(
     plan: &InstallPlan,
     grants: &[Permission],
+    assets: &[Asset],
     interface: &Interface,
     chain_id: u64,
     owner: Address,
@@ -689,6 +700,12 @@ fn describe_install(
         row("Keys below", spec.key_path.clone()),
     ];
     rows.extend(grants.iter().map(|grant| row("May", grant.to_string())));
+    for asset in assets {
+        let from =
+            asset.url.as_deref().map_or_else(|| "in the package".to_owned(), |url| format!("fetched from {url}"));
+        let value = format!("{}: {} bytes, {from}, SHA-256 {}", quoted(&asset.name), asset.size, asset.sha256);
+        rows.push(row("Asset", value));
+    }
     for action in &interface.actions {
         let asks = if action.read_only { ", only reads" } else { "" };
         rows.push(row("Offers", format!("{}{asks} — {}", action.signature(), quoted(&action.description))));
@@ -769,12 +786,16 @@ const fn module_kind(kind: entresol_package::ModuleKind) -> ModuleKind {
 }
 
 /// The sandbox's limits, with the memory that was granted.
-fn limits(budgets: &Budgets, permissions: &[Permission]) -> Limits {
-    let memory = permissions.iter().find_map(|permission| match permission {
-        Permission::Memory { limit } => usize::try_from(limit.bytes()).ok(),
-        _ => None,
-    });
-    budgets.sandbox(memory)
+fn limits(permissions: &[Permission]) -> Limits {
+    let mut limits = Limits::default();
+    for permission in permissions {
+        if let Permission::Memory { limit } = permission
+            && let Ok(bytes) = usize::try_from(limit.bytes())
+        {
+            limits.memory_bytes = bytes;
+        }
+    }
+    limits
 }
 
 /// The published state of a running solution, untagged.

@@ -2,6 +2,7 @@
 //! here does not exist, and each request comes through [`Host::authorize`] with the solution the host started, never
 //! with what the script says it is.
 
+mod compute;
 mod contracts;
 mod database;
 mod deadline;
@@ -136,6 +137,8 @@ const KEYS: Needs = Needs::Capabilities(|_, _| Ok(vec![Capability::Keys]));
 const EXPORT: Needs = Needs::Capabilities(|_, _| Ok(vec![Capability::KeyExport]));
 const DATABASE: Needs = Needs::Capabilities(|_, _| Ok(vec![Capability::LocalDatabase]));
 const LAYER1_READ: Needs = Needs::Capabilities(|_, _| Ok(vec![Capability::Layer1Read]));
+
+const COMPUTE: Needs = Needs::Capabilities(|_, _| Ok(vec![Capability::Compute]));
 
 /// `handle!(method)`: the row's handler calls `Host::method` with the request.
 macro_rules! handle {
@@ -343,6 +346,16 @@ pub static WALLET_METHODS: &[WalletMethod] = &[
         || json!({ "connection": 0 }),
         handle!(&network_close),
     ),
+    // Numbers in, numbers out: an asset reaches nothing of the wallet.
+    WalletMethod::new(
+        "compute.run",
+        COMPUTE,
+        Effect::Own,
+        || json!({ "ticket": 0, "asset": "sample", "export": "sample" }),
+        handle!(&compute_run),
+    ),
+    WalletMethod::new("compute.progress", COMPUTE, Effect::Read, || json!({ "ticket": 0 }), handle!(&compute_progress)),
+    WalletMethod::new("compute.cancel", COMPUTE, Effect::Own, || json!({ "ticket": 0 }), handle!(&compute_cancel)),
 ];
 
 impl Host {
@@ -373,7 +386,6 @@ impl Host {
         let Some(row) = WALLET_METHODS.iter().find(|row| row.name == method) else {
             return Err(HostError::new(code::UNSUPPORTED, format!("{method} is not supported by this wallet")));
         };
-        running.budgets.requests.take(1)?;
         self.store().count(solution, method, 1);
         let needs = match row.needs {
             Needs::Nothing => vec![Capability::State],

@@ -3,13 +3,13 @@
 //! Everything unknown is an error that names the field: a manifest is a request for power, and what the wallet does
 //! not understand it cannot show to the user.
 
+mod asset;
 mod contract;
-mod limits;
 mod permission;
 mod values;
 
+pub use asset::{ASSET_LIMIT, Asset, AssetDigest, Compute};
 pub use contract::{Contract, ContractFunction, GATEWAY, Role};
-pub use limits::{LIMITS, Limit, LimitName, LimitSet, LimitValue, Unit};
 pub use permission::{
     Curve, Keys, Layer1Access, LocalDatabase, NetworkTarget, OptionalPermissions, Permission, Permissions, SignAccess,
 };
@@ -55,6 +55,9 @@ pub struct Manifest {
     /// Where the publisher says this layer 2 runs. Anything else is "not known to the publisher".
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub deployments: Vec<Deployment>,
+    /// WebAssembly that its computations run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub assets: Vec<Asset>,
     /// What the plugin cannot do without.
     #[serde(default)]
     pub permissions: Permissions,
@@ -257,6 +260,7 @@ impl Manifest {
                 return Err(ManifestError::new(format!("{field}.gateway"), "layer2.contracts describes no gateway"));
             }
         }
+        asset::validate(&self.assets, self.permissions.compute)?;
         self.permissions.validate("layer2.permissions")?;
         self.optional_permissions.validate("layer2.optionalPermissions")?;
         check_dial("networking", &self.dials.networking)?;

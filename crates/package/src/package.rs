@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha512};
 
-use crate::manifest::{Manifest, ManifestError, PackagePath};
+use crate::manifest::{ASSET_LIMIT, Manifest, ManifestError, PackagePath};
 use crate::registry::{Registry, RegistryError, is_exact_version, is_valid_name};
 use crate::tarball::{self, Limits, TarballError};
 use crate::{Integrity, IntegrityError};
@@ -62,7 +62,7 @@ pub struct Package {
     pub sha512: Integrity,
     /// The npm tarball's own digest, when it came as one.
     pub tarball: Option<Integrity>,
-    /// The files that are kept: `package.json`, the main file, the icon. Nothing else of a package is ever read.
+    /// The files that are kept: `package.json`, the main file, the icon, assets with a path. Nothing else of a package is ever read.
     pub files: BTreeMap<PackagePath, Vec<u8>>,
 }
 
@@ -236,6 +236,13 @@ impl Package {
             && !files.contains_key(icon)
         {
             files.insert(icon.clone(), read(icon, SMALL_FILE_LIMIT)?);
+        }
+        for asset in &read_json.manifest.assets {
+            let Some(path) = &asset.path else { continue };
+            if !files.contains_key(path) {
+                files.insert(path.clone(), read(path, ASSET_LIMIT)?);
+            }
+            asset.check(&files[path])?;
         }
         Ok(Self {
             name: read_json.name,

@@ -181,6 +181,62 @@
   });
   defineProperty(globalThis.crypto, "eth", { value: eth, enumerable: true });
 
+  // ---- heavy work: a WebAssembly asset beside the script ----
+  // Bytes go by host calls, in pieces that fit into one; what is asked goes by requests, which are authorised.
+  const PIECE = 1 << 18;
+  const encoder = new TextEncoder();
+  const encodeText = encoder.encode;
+  const typedArray = getPrototypeOf(Uint8Array.prototype);
+  const getter = (name) => Object.getOwnPropertyDescriptor(typedArray, name).get;
+  const bytesBuffer = getter("buffer"), bytesOffset = getter("byteOffset");
+  const bytesSet = typedArray.set;
+  const ticketOf = (open) => open[0] + open[1] * 0x100 + open[2] * 0x10000 + open[3] * 0x1000000;
+  const handIn = (open, bytes) => {
+    const buffer = apply(bytesBuffer, bytes, []), offset = apply(bytesOffset, bytes, []);
+    const length = apply(bytesLength, bytes, []);
+    for (let at = 0; at < length; at += PIECE) {
+      const size = length - at < PIECE ? length - at : PIECE;
+      const piece = new BytesCtor(4 + size);
+      apply(bytesSet, piece, [open]);
+      apply(bytesSet, piece, [new BytesCtor(buffer, offset + at, size), 4]);
+      callHost("compute.write", piece);
+    }
+  };
+  const compute = (order) => new PromiseCtor((yes, no) => {
+    if (order === null || typeof order !== "object") throw new TypeErrorCtor("compute takes { asset, export, input }");
+    const { asset, export: entry, input, onProgress, signal } = order;
+    if (typeof asset !== "string" || typeof entry !== "string") throw new TypeErrorCtor("compute: asset and export must be strings");
+    if (onProgress !== undefined && typeof onProgress !== "function") throw new TypeErrorCtor("compute: onProgress must be a function");
+    let bytes = input;
+    if (input === undefined || input === null) bytes = new BytesCtor(0);
+    else if (typeof input === "string") bytes = apply(encodeText, encoder, [input]);
+    if (!isBytes(bytes)) throw new TypeErrorCtor("compute: input must be a Uint8Array or a string");
+    if (signal && signal.aborted) { no(signal.reason); return; }
+    const open = callHost("compute.open", new BytesCtor(0));
+    const ticket = ticketOf(open);
+    const asked = (name, params) => { params.ticket = ticket; return request(name, params); };
+    handIn(open, bytes);
+    const run = bare();
+    run.asset = asset; run.export = entry;
+    apply(promiseThen, asked("compute.run", run), [() => yes(callHost("compute.read", open)), no]);
+    if (signal) signal.addEventListener("abort", () => {
+      no(signal.reason);
+      apply(promiseThen, asked("compute.cancel", bare()), [undefined, () => {}]);
+    });
+    if (onProgress) {
+      const follow = (seen) => {
+        const params = bare();
+        params.seen = seen;
+        apply(promiseThen, asked("compute.progress", params), [(told) => {
+          if (told === null) return;
+          onProgress(host({ done: told.done, total: told.total }));
+          follow(told);
+        }, () => {}]);
+      };
+      follow(null);
+    }
+  });
+
   // ---- the plugin ----
   let plugin = null;
   let interfaceActions = null;
@@ -214,7 +270,7 @@
       // What a `Response` of the web has, as far as it makes sense without streams.
       fetch: (url, init) => apply(promiseThen, request("network.fetch", { url, init: init ?? {} }), [responseOf]),
     });
-    const given = host({ wallet, layer1, network, solution: freeze(context.solution) });
+    const given = host({ wallet, layer1, network, compute: freeze(compute), solution: freeze(context.solution) });
     let made;
     if (typeof exported !== "function") throw new TypeErrorCtor("the script exports no class and no function: `export default class …` or `module.exports = class …`");
     try { made = new exported(given); } catch (error) {

@@ -6,7 +6,7 @@ mod calls_of_layer1;
 mod consent;
 mod database;
 mod duties;
-mod hostile;
+mod heavy;
 mod keys;
 mod layer2_keys;
 mod lifecycle;

@@ -4,7 +4,7 @@ use crate::probe::Package;
 use crate::says;
 use crate::support::*;
 use entresol_host::error::code;
-use entresol_host::{Effect, Needs, WALLET_METHODS};
+use entresol_host::{Actor, Effect, Needs, WALLET_METHODS};
 use serde_json::{Value as Json, json};
 
 /// Arguments of a method in the order in which the glue names them.
@@ -36,13 +36,19 @@ async fn every_method_that_needs_a_permission_is_refused_without_it() {
     for grant in wallet.host().grants(&USER, "bare").await.expect("grants") {
         wallet.host().grant_revoke(&USER, "bare", &grant).await.expect("revoked");
     }
+    let solution = wallet.host().solution(&USER, "bare").await.expect("there").id;
     let mut refused = 0;
     for row in WALLET_METHODS {
         // Connections are objects of their own in the script; see row 16.
         if matches!(row.name, "network.send" | "network.close") {
             continue;
         }
-        let answer = wallet.ask("bare", row.name, arguments(row.name, &(row.sample)())).await;
+        // One function of the script stands for these three; `heavy.rs` calls it.
+        let answer = if row.name.starts_with("compute.") {
+            wallet.host().wallet_request(&Actor::Plugin { solution }, row.name, (row.sample)()).await
+        } else {
+            wallet.ask("bare", row.name, arguments(row.name, &(row.sample)())).await
+        };
         let free = matches!(row.needs, Needs::Nothing);
         match answer {
             answer if !free => {
@@ -54,7 +60,7 @@ async fn every_method_that_needs_a_permission_is_refused_without_it() {
         }
     }
     println!("{refused} of {} methods refused without their permission", WALLET_METHODS.len());
-    assert!(refused >= 18, "{refused}");
+    assert!(refused >= 21, "{refused}");
     wallet.assert_nothing_was_asked().await;
     says(wallet.ask("bare", "wallet.sendEther", json!([])).await, code::PLUGIN_ERROR, "no method");
     wallet.host().shutdown().await;

@@ -205,3 +205,71 @@ fn the_payments_plugin_of_this_repository_is_accepted() {
     };
     assert!(package.manifest.requested().contains(&deposit));
 }
+
+#[test]
+fn an_asset_with_a_path_is_kept_and_must_be_what_the_manifest_says() {
+    const EMPTY_MODULE: &[u8] = b"\0asm\x01\0\0\0";
+    const DIGEST: &str = "93a44bbb96c751218e4c00d479e4c14358122a389acca16205b1e4d0dc5f9476";
+    let with = |asset: Value| {
+        let mut json = package_json();
+        json["layer2"]["permissions"] = json!({ "compute": { "memory": "16 MiB", "seconds": 5 } });
+        json["layer2"]["assets"] = json!([asset]);
+        let dir = folder(&json);
+        fs::write(dir.path().join("work.wasm"), EMPTY_MODULE).expect("written");
+        Package::load(dir.path()).map_err(|error| error.to_string())
+    };
+    let good = json!({ "name": "work", "path": "work.wasm", "sha256": DIGEST, "size": 8 });
+    let package = with(good.clone()).expect("a package");
+    let path: PackagePath = "work.wasm".parse().expect("a path");
+    assert_eq!(package.files[&path], EMPTY_MODULE);
+    let grant = Permission::Compute { memory: crate::manifest::ByteSize::new(16 << 20), seconds: 5 };
+    assert_eq!(package.manifest.requested(), [grant]);
+    let check = |change: Value, expected: &str| {
+        let mut asset = good.clone();
+        for (name, value) in change.as_object().expect("an object") {
+            if value.is_null() {
+                asset.as_object_mut().expect("an object").remove(name);
+            } else {
+                asset[name] = value.clone();
+            }
+        }
+        let error = with(asset).expect_err(expected);
+        assert!(error.contains(expected), "{error:?} should say {expected:?}");
+    };
+    check(json!({ "size": 9 }), "layer2.assets.work.size: is 9, but the file has 8 bytes");
+    check(
+        json!({ "sha256": "00".repeat(32) }),
+        &format!("layer2.assets.work.sha256: is {}, but the file's is {DIGEST}", "00".repeat(32)),
+    );
+    check(json!({ "sha256": DIGEST.to_uppercase() }), "is no SHA-256: 64 lower-case hexadecimal digits");
+    check(json!({ "path": "other.wasm" }), "the package has no other.wasm");
+    check(json!({ "path": "../work.wasm" }), "a path stays inside the package");
+    check(json!({ "path": null }), "layer2.assets[0]: needs either a path or a url");
+    check(json!({ "url": "https://files.example/work.wasm" }), "layer2.assets[0]: needs either a path or a url");
+    check(json!({ "path": null, "url": "wss://files.example/work.wasm" }), "is not an http or https URL");
+    check(json!({ "path": null, "url": "https://me:secret@files.example/" }), "carries a user name");
+    check(json!({ "size": 1 << 30 }), "layer2.assets[0].size: 1073741824 is not between 1 and 16777216 bytes");
+    check(json!({ "colour": 1 }), "layer2.assets[0].colour: unknown field");
+}
+
+#[test]
+fn heavy_work_has_a_ceiling_and_comes_with_assets_only() {
+    let with = |compute: Value, assets: Value| {
+        let mut json = package_json();
+        json["layer2"]["permissions"] = json!({ "compute": compute });
+        json["layer2"]["assets"] = assets;
+        Package::load(folder(&json).path()).map(|_| ()).map_err(|error| error.to_string()).expect_err("refused")
+    };
+    let asset = json!([{ "name": "a", "url": "https://files.example/a", "sha256": "00".repeat(32), "size": 1 }]);
+    for (compute, expected) in [
+        (json!({ "memory": "2 GiB", "seconds": 5 }), "compute.memory: 2 GiB is not between 1 MiB and 1 GiB"),
+        (json!({ "memory": "1 MiB", "seconds": 0 }), "compute.seconds: 0 is not between 1 and 600"),
+        (json!({ "memory": "1 MiB", "seconds": 601 }), "compute.seconds: 601 is not between 1 and 600"),
+        (json!(null), "layer2.assets: are of no use without layer2.permissions.compute"),
+    ] {
+        let error = with(compute, asset.clone());
+        assert!(error.contains(expected), "{error:?} should say {expected:?}");
+    }
+    let error = with(json!({ "memory": "1 MiB", "seconds": 1 }), json!([]));
+    assert!(error.contains("layer2.permissions.compute: is of no use without layer2.assets"), "{error}");
+}
