@@ -109,8 +109,12 @@ fn store(module: &Module, path: &Path, key: &[u8; DIGEST]) -> Result<(), HostFau
     file.extend_from_slice(key);
     file.extend_from_slice(&digest(key, &image));
     file.extend_from_slice(&image);
-    write_point!("sandbox.cache.write", write_file_atomically(path, &file, false))
-        .map_err(|error| HostFault::Cache { path: path.to_owned(), source: Arc::new(error) })
+    match write_point!("sandbox.cache.write", write_file_atomically(path, &file, false)) {
+        // The directory was there a moment ago: another thread of this process has put its own image in place, by the
+        // same temporary name. If the two were mixed up, the digest says so at the next start.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        written => written.map_err(|error| HostFault::Cache { path: path.to_owned(), source: Arc::new(error) }),
+    }
 }
 
 /// Refuses a directory that anybody but this user could have written to.
