@@ -12,6 +12,7 @@
 
 mod actor;
 pub(crate) mod assets;
+pub(crate) mod budgets;
 pub(crate) mod connections;
 mod crypto;
 pub(crate) mod desk;
@@ -24,6 +25,8 @@ pub(crate) mod vitals;
 use crate::error::{HostError, code};
 use crate::interface::Interface;
 use actor::Actor;
+use budgets::Budgets;
+use entresol_package::manifest::LimitName;
 use entresol_sandbox::record::Recorder;
 use entresol_sandbox::{Engine, Instance, Limits, ModuleKind, Outgoing, Script};
 use lifecycle::Waiting;
@@ -33,9 +36,6 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use vitals::Vitals;
-
-/// Calls and hooks that may wait in a plugin's mailbox.
-const MAILBOX: usize = 256;
 
 /// On whose behalf something is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,6 +73,7 @@ pub(crate) struct Program {
     pub(crate) source: String,
     pub(crate) kind: ModuleKind,
     pub(crate) limits: Limits,
+    pub(crate) budgets: Arc<Budgets>,
     /// `{ layer1, network, solution }` for the constructor, tagged values.
     pub(crate) context: Json,
     /// What its computations bring and take.
@@ -161,7 +162,7 @@ impl Plugin {
         lazy: bool,
         waiting: Vec<Waiting>,
     ) -> Self {
-        let (mailbox, commands) = mpsc::channel(MAILBOX);
+        let (mailbox, commands) = mpsc::channel(program.budgets.most(LimitName::Mailbox));
         let (orders, ordered) = mpsc::channel(MOST_ORDERS);
         let first = if lazy { Status::Asleep } else { Status::Starting };
         let (status_sender, status) = watch::channel(first);

@@ -8,6 +8,7 @@ use crate::interface::Interface;
 use crate::messages::{ApprovalView, Row, SolutionInput, SolutionView};
 use crate::networks::check_name;
 use crate::plugin::assets::fetch_assets;
+use crate::plugin::budgets::Budgets;
 use crate::plugin::desk::Desk;
 use crate::plugin::lifecycle::{Waiting, is_background};
 use crate::plugin::{Plugin, Program, instantiate};
@@ -15,7 +16,7 @@ use crate::text::quoted;
 use crate::wallet::{Contracts, export_warnings};
 use crate::{Actor, Host, Operation, blocking, locked, now, wire};
 use alloy::primitives::{Address, keccak256};
-use entresol_package::manifest::{Asset, GATEWAY};
+use entresol_package::manifest::{Asset, GATEWAY, LimitSet};
 use entresol_package::{Integrity, Manifest, Package, Permission, Registry};
 use entresol_sandbox::{Limits, ModuleKind};
 use entresol_store::{Approval, JournalIntent as Intent, NewSolution, Solution, SolutionStatus};
@@ -46,6 +47,7 @@ pub(crate) struct Running {
     /// The manifest declares its database critical: nothing is signed after a restore until it confirms.
     pub(crate) critical: bool,
     pub(crate) interface: Interface,
+    pub(crate) budgets: Arc<Budgets>,
     pub(crate) plugin: Plugin,
     /// It starts with the wallet.
     pub(crate) background: bool,
@@ -136,13 +138,15 @@ impl Host {
         let deployed = package.manifest.deployments.iter().find(|d| d.chain.id() == chain_id && d.gateway == gateway);
         let from_block = input.from_block.or(deployed.and_then(|d| d.from_block)).unwrap_or(head);
 
+        let budgets = Arc::new(Budgets::new(LimitSet::granted(&package.manifest.requested())));
         let mut program = Program {
             solution: 0,
             name: package.main_path.to_string(),
             file: package.main_path.to_string(),
             source: package.main.clone(),
             kind: module_kind(package.kind),
-            limits: limits(&package.manifest.requested()),
+            limits: limits(&budgets, &package.manifest.requested()),
+            budgets,
             context: json!({ "layer1": {}, "network": { "urls": [] }, "solution": { "name": name } }),
             desk: Arc::default(),
             interface_digest: String::new(),
@@ -275,6 +279,7 @@ impl Host {
             "network": { "urls": spec.network_urls },
             "solution": { "id": solution.id, "name": spec.name, "title": spec.title },
         });
+        let budgets = Arc::new(Budgets::new(LimitSet::granted(&granted)));
         let desk = Arc::new(Desk::default());
         let program = Program {
             solution: solution.id,
@@ -282,7 +287,8 @@ impl Host {
             file: package.main_path.to_string(),
             source: package.main,
             kind: module_kind(package.kind),
-            limits: limits(&granted),
+            limits: limits(&budgets, &granted),
+            budgets: Arc::clone(&budgets),
             context,
             desk: Arc::clone(&desk),
             interface_digest: spec.interface_digest.clone(),
@@ -304,6 +310,7 @@ impl Host {
             contracts,
             critical: manifest.permissions.local_database.is_some_and(|database| database.critical),
             interface,
+            budgets,
             plugin: Plugin::start(self.clone(), self.inner.engine.clone(), Arc::new(program), lazy, waiting),
             background,
             desk,
@@ -786,16 +793,12 @@ const fn module_kind(kind: entresol_package::ModuleKind) -> ModuleKind {
 }
 
 /// The sandbox's limits, with the memory that was granted.
-fn limits(permissions: &[Permission]) -> Limits {
-    let mut limits = Limits::default();
-    for permission in permissions {
-        if let Permission::Memory { limit } = permission
-            && let Ok(bytes) = usize::try_from(limit.bytes())
-        {
-            limits.memory_bytes = bytes;
-        }
-    }
-    limits
+fn limits(budgets: &Budgets, permissions: &[Permission]) -> Limits {
+    let memory = permissions.iter().find_map(|permission| match permission {
+        Permission::Memory { limit } => usize::try_from(limit.bytes()).ok(),
+        _ => None,
+    });
+    budgets.sandbox(memory)
 }
 
 /// The published state of a running solution, untagged.

@@ -386,6 +386,7 @@ impl Host {
         let Some(row) = WALLET_METHODS.iter().find(|row| row.name == method) else {
             return Err(HostError::new(code::UNSUPPORTED, format!("{method} is not supported by this wallet")));
         };
+        running.budgets.requests.take(1)?;
         self.store().count(solution, method, 1);
         let needs = match row.needs {
             Needs::Nothing => vec![Capability::State],

@@ -5,11 +5,13 @@
 
 mod asset;
 mod contract;
+mod limits;
 mod permission;
 mod values;
 
 pub use asset::{ASSET_LIMIT, Asset, AssetDigest, Compute};
 pub use contract::{Contract, ContractFunction, GATEWAY, Role};
+pub use limits::{LIMITS, Limit, LimitName, LimitSet, LimitValue, Unit};
 pub use permission::{
     Curve, Keys, Layer1Access, LocalDatabase, NetworkTarget, OptionalPermissions, Permission, Permissions, SignAccess,
 };

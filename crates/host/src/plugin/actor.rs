@@ -5,6 +5,7 @@ use super::vitals::{Vitals, Wrong};
 use super::{Answer, Cause, Command, Order, Program, Status, instantiate, stopped, undelivered};
 use crate::error::{HostError, code};
 use crate::{Host, now};
+use entresol_package::manifest::LimitName;
 use entresol_sandbox::record::Recorder;
 use entresol_sandbox::{Engine, Input, LogLevel, Outgoing, Runner, SandboxError};
 use serde::Serialize;
@@ -17,12 +18,6 @@ use tokio::task::{AbortHandle, JoinError};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// Requests of one script that may be under way in the host at once; more are refused, not queued.
-const MAX_REQUESTS: usize = 64;
-/// Timers of one script.
-const MAX_TIMERS: usize = 512;
-/// Calls and hooks that may be open in one script.
-const MAX_OPEN: usize = 512;
 /// Between two looks whether a turn that is over has given its instance back.
 const MOMENT: Duration = Duration::from_millis(1);
 
@@ -554,7 +549,7 @@ impl Actor {
     /// Hands a call or hook to the script. It takes its turn when those before it have had theirs.
     fn command(&mut self, life: &mut Life, Waiting { command, tries, left }: Waiting) -> Option<End> {
         life.idle.touch();
-        if life.open.len() >= MAX_OPEN {
+        if life.open.len() >= self.program.budgets.most(LimitName::OpenCalls) {
             let busy = HostError::new(code::LIMIT, "the plugin is busy: too many calls are open");
             let _ = command.into_answer().send(Err(undelivered(busy)));
             return None;
@@ -639,19 +634,20 @@ impl Actor {
             match item {
                 Outgoing::Log { level, text } => self.log(level, &text),
                 Outgoing::Uncaught { message, stack } => {
-                    tracing::warn!(target: "plugin", solution = %self.program.name, %message, %stack, "uncaught error");
+                    if self.may_log(message.len() + stack.len()) {
+                        tracing::warn!(target: "plugin", solution = %self.program.name, %message, %stack, "uncaught error");
+                    }
                     self.vitals.wrong(Wrong::Uncaught, &message, &stack);
                 }
                 Outgoing::Timer { id, delay_ms } => {
-                    if life.timers.len() < MAX_TIMERS {
-                        let sender = life.internal.clone();
-                        let delay = Duration::from_millis(delay_ms);
-                        let task = tokio::spawn(async move {
-                            tokio::time::sleep(delay).await;
-                            let _ = sender.send(Internal::Timer(id));
-                        });
-                        life.timers.insert(id, task.abort_handle());
-                    }
+                    // No more than the sandbox's own limit wait.
+                    let sender = life.internal.clone();
+                    let delay = Duration::from_millis(delay_ms);
+                    let task = tokio::spawn(async move {
+                        tokio::time::sleep(delay).await;
+                        let _ = sender.send(Internal::Timer(id));
+                    });
+                    life.timers.insert(id, task.abort_handle());
                 }
                 Outgoing::ClearTimer { id } => {
                     if let Some(timer) = life.timers.remove(&id) {
@@ -726,9 +722,9 @@ impl Actor {
         life.requests += 1;
         self.vitals.note(|figures| figures.requests += 1);
         let sender = life.internal.clone();
-        if life.requests > MAX_REQUESTS {
-            let error =
-                HostError::new(code::LIMIT, format!("more than {MAX_REQUESTS} requests at once: await some first"));
+        let most = self.program.budgets.most(LimitName::HostCalls);
+        if life.requests > most {
+            let error = HostError::new(code::LIMIT, format!("more than {most} requests at once: await some first"));
             let _ = sender.send(Internal::Reply { id, result: Err(error) });
             return;
         }
@@ -744,7 +740,19 @@ impl Actor {
         });
     }
 
+    /// Whether the log has room for so many bytes of this plugin; says so when it had none for a while.
+    fn may_log(&self, bytes: usize) -> bool {
+        let kept = self.program.budgets.log_line(bytes);
+        if let Some(dropped @ 1..) = kept {
+            tracing::warn!(target: "plugin", solution = %self.program.name, dropped, "log lines were dropped: too many in a minute");
+        }
+        kept.is_some()
+    }
+
     fn log(&self, level: LogLevel, text: &str) {
+        if !self.may_log(text.len()) {
+            return;
+        }
         let solution = self.program.name.as_str();
         match level {
             LogLevel::Error => tracing::error!(target: "plugin", solution, "{text:?}"),

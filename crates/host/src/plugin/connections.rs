@@ -5,6 +5,7 @@
 use crate::error::{HostError, code};
 use crate::solutions::Running;
 use crate::{Host, locked, wire};
+use entresol_package::manifest::LimitName;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value as Json, json};
 use std::collections::HashMap;
@@ -19,8 +20,6 @@ use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-/// Connections of one plugin.
-const MAX_CONNECTIONS: usize = 8;
 /// Largest message in either direction: what the sandbox takes in one message, less the envelope.
 const MAX_MESSAGE: usize = 512 * 1024;
 /// Messages that may wait to be sent on one connection.
@@ -51,13 +50,14 @@ impl Connections {
         url: &str,
         own_hand: bool,
     ) -> Result<u64, HostError> {
-        if locked(&self.open).values().filter(|connection| connection.solution == running.id).count() >= MAX_CONNECTIONS
-        {
-            return Err(HostError::new(
-                code::LIMIT,
-                format!("{MAX_CONNECTIONS} connections are open already; close one"),
-            ));
-        }
+        let most = running.budgets.most(LimitName::Connections);
+        let room = |open: &HashMap<u64, Connection>| {
+            if open.values().filter(|connection| connection.solution == running.id).count() < most {
+                return Ok(());
+            }
+            Err(HostError::new(code::LIMIT, format!("{most} connections are open already; close one")))
+        };
+        room(&locked(&self.open))?;
         let parsed = Url::parse(url).map_err(|e| HostError::invalid(format!("{url:?}: {e}")))?;
         if !matches!(parsed.scheme(), "ws" | "wss") {
             return Err(HostError::invalid(format!("{url:?}: connect takes ws or wss")));
@@ -79,7 +79,11 @@ impl Connections {
         let id = self.next.fetch_add(1, Ordering::Relaxed) + 1;
         let (outbox, mut queue) = mpsc::channel::<Message>(OUTBOX);
         let cancel = running.cancel.child_token();
-        locked(&self.open).insert(id, Connection { solution: running.id, outbox, cancel: cancel.clone() });
+        let mut open = locked(&self.open);
+        // Others may have been opened meanwhile.
+        room(&open)?;
+        open.insert(id, Connection { solution: running.id, outbox, cancel: cancel.clone() });
+        drop(open);
         let (mut sink, mut source) = socket.split();
         let (host, running, url) = (host.clone(), Arc::clone(running), url.to_owned());
         host.clone().spawn(async move {
@@ -91,6 +95,9 @@ impl Connections {
                         None => break "closed by the plugin".to_owned(),
                     },
                     message = source.next() => {
+                        let bytes = message.as_ref().map_or(0, |message| message.as_ref().map_or(0, Message::len));
+                        // What has come is let in; what comes next waits until the budget has room again.
+                        let pause = running.budgets.network_bytes.charge(bytes as u64);
                         let mut told = json!({ "connection": id, "url": url });
                         match message {
                             Some(Ok(Message::Text(text))) => told["text"] = json!(text.as_str()),
@@ -106,6 +113,9 @@ impl Connections {
                                 tracing::debug!(solution = %running.name, %error, "onNetworkMessage failed");
                             }
                         } }
+                        if !pause.is_zero() {
+                            tokio::select! { () = cancel.cancelled() => break "closed by the plugin".to_owned(), () = tokio::time::sleep(pause) => {} }
+                        }
                     }
                 }
             };
@@ -120,7 +130,7 @@ impl Connections {
     }
 
     /// Sends text or bytes; waits while the connection is slow.
-    pub(crate) async fn send(&self, solution: i64, id: u64, data: &Json) -> Result<(), HostError> {
+    pub(crate) async fn send(&self, running: &Running, id: u64, data: &Json) -> Result<(), HostError> {
         let message = match (data.as_str(), wire::untag(data)) {
             (Some(text), _) => Message::Text(Utf8Bytes::from(text)),
             (None, Json::String(hex_text)) => {
@@ -132,9 +142,10 @@ impl Connections {
         if message.len() > MAX_MESSAGE {
             return Err(HostError::new(code::LIMIT, format!("a message has at most {MAX_MESSAGE} bytes")));
         }
+        running.budgets.network_bytes.take(message.len() as u64)?;
         let outbox = locked(&self.open)
             .get(&id)
-            .filter(|connection| connection.solution == solution)
+            .filter(|connection| connection.solution == running.id)
             .map(|connection| connection.outbox.clone());
         let closed = || HostError::new(code::DISCONNECTED, "the connection is closed; connect again");
         outbox.ok_or_else(closed)?.send(message).await.map_err(|_| closed())

@@ -1,9 +1,12 @@
 //! The daemon's own way into a plugin, without a wallet around it: for `benches/sandbox.rs`, which measures it.
 
+use super::budgets::Budgets;
 use super::{Program, crypto, instantiate};
 use crate::HostError;
+use entresol_package::manifest::LimitSet;
 use entresol_sandbox::{Engine, HostCalls, Instance, Limits, ModuleKind, Outgoing};
 use serde_json::Value as Json;
+use std::sync::Arc;
 
 /// Starts an ES module as a plugin: evaluated or restored, constructed, its interface read.
 ///
@@ -23,6 +26,7 @@ pub fn start(
         source: source.to_owned(),
         kind: ModuleKind::EsModule,
         limits: limits.clone(),
+        budgets: Arc::new(Budgets::new(LimitSet::granted(&[]))),
         context: context.clone(),
         desk: std::sync::Arc::default(),
         interface_digest: String::new(),

@@ -24,7 +24,7 @@ impl Host {
             Some(value) => KvOp::Put { key, value },
             None => KvOp::Delete { key },
         };
-        self.write(request.running.id, vec![op]).await
+        self.write(request, vec![op]).await
     }
 
     pub(super) async fn get_from_local_db(&self, request: &Request) -> Result<Json, HostError> {
@@ -38,7 +38,7 @@ impl Host {
 
     pub(super) async fn delete_from_local_db(&self, request: &Request) -> Result<Json, HostError> {
         let op = KvOp::Delete { key: key(&request.params["key"])? };
-        self.write(request.running.id, vec![op]).await
+        self.write(request, vec![op]).await
     }
 
     pub(super) async fn list_local_db(&self, request: &Request) -> Result<Json, HostError> {
@@ -56,10 +56,18 @@ impl Host {
     }
 
     pub(super) async fn batch_local_db(&self, request: &Request) -> Result<Json, HostError> {
-        self.write(request.running.id, batch(&request.params["ops"])?).await
+        self.write(request, batch(&request.params["ops"])?).await
     }
 
-    async fn write(&self, solution: SolutionId, ops: Vec<KvOp>) -> Result<Json, HostError> {
+    async fn write(&self, request: &Request, ops: Vec<KvOp>) -> Result<Json, HostError> {
+        let (solution, budgets) = (request.running.id, &request.running.budgets);
+        let written = |op: &KvOp| match op {
+            KvOp::Put { key, value } => key.len() + value.len(),
+            KvOp::Delete { key } => key.len(),
+            KvOp::Expect { .. } => 0,
+        };
+        budgets.database_writes.take(1)?;
+        budgets.database_bytes.take(ops.iter().map(written).sum::<usize>() as u64)?;
         let (store, quota) = (self.store().clone(), self.quota(solution)?);
         blocking(move || store.kv_batch(solution, &ops, quota)).await?;
         Ok(Json::Null)

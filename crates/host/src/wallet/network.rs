@@ -38,7 +38,12 @@ impl Host {
     pub(super) async fn network_fetch(&self, request: &Request) -> Result<Json, HostError> {
         let url = url_of(&request.params)?;
         let own_hand = self.own_hand(&request.running, &url);
-        fetch(&url, own_hand, &request.params["init"]).await
+        let budget = &request.running.budgets.network_bytes;
+        budget.take(request.params["init"]["body"].to_string().len() as u64)?;
+        let answer = fetch(&url, own_hand, &request.params["init"]).await?;
+        // Too much has come already; what is asked for next is refused for a while.
+        budget.charge(answer["body"].to_string().len() as u64);
+        Ok(answer)
     }
 
     pub(super) async fn network_connect(&self, request: &Request) -> Result<Json, HostError> {
@@ -51,7 +56,7 @@ impl Host {
 
     pub(super) async fn network_send(&self, request: &Request) -> Result<Json, HostError> {
         let id = request.params["connection"].as_u64().unwrap_or_default();
-        self.connections().send(request.running.id, id, &request.params["data"]).await?;
+        self.connections().send(&request.running, id, &request.params["data"]).await?;
         Ok(Json::Null)
     }
 

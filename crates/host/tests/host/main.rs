@@ -7,6 +7,7 @@ mod consent;
 mod database;
 mod duties;
 mod heavy;
+mod hostile;
 mod keys;
 mod layer2_keys;
 mod lifecycle;

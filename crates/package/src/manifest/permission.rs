@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::limits::{self, LimitName};
 use super::{ByteSize, Compute, ManifestError, Role, values};
 
 /// Largest local database that can be asked for.
@@ -37,6 +38,9 @@ pub struct Permissions {
     /// Memory of the script; the sandbox's own default when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<ByteSize>,
+    /// Other limits than the usual ones.
+    #[serde(default, skip_serializing_if = "limits::Asked::is_empty")]
+    pub limits: limits::Asked,
     /// Running the package's WebAssembly assets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compute: Option<Compute>,
@@ -180,6 +184,13 @@ pub enum Permission {
         /// Most bytes.
         limit: ByteSize,
     },
+    /// Another limit than the usual one.
+    Limit {
+        /// Which.
+        name: LimitName,
+        /// In its own unit.
+        value: u64,
+    },
     /// See [`Compute`].
     Compute {
         /// Most memory of one computation.
@@ -225,6 +236,7 @@ impl fmt::Display for Permission {
                 f.write_str("ask for your signature of a text (you are asked each time)")
             }
             Self::Memory { limit } => write!(f, "use up to {limit} of memory"),
+            Self::Limit { name, value } => f.write_str(&name.limit().sentence(*value)),
             Self::Compute { memory, seconds } => write!(
                 f,
                 "run heavy computations beside itself, each with up to {memory} of memory and {seconds} s of processor time"
@@ -245,6 +257,7 @@ impl Permissions {
         all.extend(self.local_database.map(|db| Permission::LocalDatabase { quota: db.quota, critical: db.critical }));
         push_lists(&mut all, &self.network, &self.layer1, &self.sign);
         all.extend(self.memory.map(|limit| Permission::Memory { limit }));
+        all.extend(limits::list(&self.limits));
         all.extend(self.compute.map(|of| Permission::Compute { memory: of.memory, seconds: of.seconds }));
         all
     }
@@ -265,6 +278,7 @@ impl Permissions {
                 format!("{memory} is not between {least} and {most}"),
             ));
         }
+        limits::validate(&format!("{field}.limits"), &self.limits)?;
         if let Some(compute) = self.compute {
             compute.validate(&format!("{field}.compute"))?;
         }
