@@ -440,6 +440,10 @@ impl Permit {
     /// The turn must end: its CPU time is used up, or nobody wants it any more.
     pub(crate) fn tick(&mut self) -> Result<(), SandboxError> {
         self.charge();
+        self.go_on()
+    }
+
+    fn go_on(&mut self) -> Result<(), SandboxError> {
         if self.account.is_cancelled() {
             return Err(SandboxError::Cancelled);
         }
@@ -492,10 +496,11 @@ impl Permit {
         }
     }
 
-    /// [`Permit::tick`] when no turn runs.
+    /// [`Permit::tick`] when no turn runs and the last one has been charged: reading the clock of a thread is a call
+    /// of the system.
     pub(crate) fn tick_between_turns(&mut self) -> Result<(), SandboxError> {
         self.turn = Duration::ZERO;
-        self.tick()
+        self.go_on()
     }
 
     /// The turn is over: charges the rest of it.
