@@ -9,6 +9,7 @@ mod contracts;
 #[cfg(test)]
 mod documents;
 mod engine;
+mod fuzz;
 mod install;
 mod javascript;
 mod test;
@@ -40,17 +41,23 @@ enum Command {
     Javascript,
     /// Measure, beside a baseline of the same session.
     Bench(bench::BenchArgs),
+    /// Look for inputs that break a door to the wallet, or replay those that were kept.
+    Fuzz(fuzz::FuzzArgs),
     /// Format the code.
     Fmt,
 }
 
 fn main() -> ExitCode {
+    if let Some(code) = fuzz::as_wrapper() {
+        return ExitCode::from(code);
+    }
     let result = match Arguments::parse().command {
         Command::Test(arguments) => test::run(&arguments),
         Command::Contracts(arguments) => contracts::run(arguments),
         Command::Engine { check } => engine::run(check),
         Command::Javascript => javascript::run(),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Fuzz(arguments) => fuzz::run(&arguments),
         Command::Fmt => test::cargo(&["fmt", "--all"]),
     };
     match result {

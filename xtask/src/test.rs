@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail, ensure};
 
 use crate::contracts::ContractsArgs;
-use crate::{contracts, engine, install, javascript};
+use crate::{contracts, engine, fuzz, install, javascript};
 
 /// Options of `cargo xtask test`.
 #[derive(clap::Args, Clone, Debug)]
@@ -35,6 +35,7 @@ const STEPS: &[Step] = &[
     Step { name: "lint", run: lint },
     Step { name: "build", run: || cargo(&["test", "--release", "--workspace", "--no-run"]) },
     Step { name: "tests", run: tests },
+    Step { name: "fuzz", run: fuzz::replay_all },
 ];
 
 /// Runs the steps and prints a table; the last line says how it ended.

@@ -31,6 +31,8 @@ mod duties;
 pub mod effects;
 pub mod error;
 mod exit;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod gateway;
 mod inspect;
 pub mod interface;

@@ -14,7 +14,7 @@ mod actor;
 pub(crate) mod assets;
 pub(crate) mod budgets;
 pub(crate) mod connections;
-mod crypto;
+pub(crate) mod crypto;
 pub(crate) mod desk;
 pub(crate) mod fetch;
 pub(crate) mod lifecycle;
@@ -25,6 +25,7 @@ pub(crate) mod vitals;
 use crate::error::{HostError, code};
 use crate::interface::Interface;
 use actor::Actor;
+pub(crate) use actor::script_error;
 use budgets::Budgets;
 use entresol_package::manifest::LimitName;
 use entresol_sandbox::record::Recorder;
@@ -271,7 +272,7 @@ pub(crate) fn stopped(why: &str) -> HostError {
     HostError::new(code::PLUGIN_STOPPED, format!("the plugin does not answer: {why}"))
 }
 
-const GLUE: Script<'static> =
+pub(crate) const GLUE: Script<'static> =
     Script { name: "entresol:glue", source: include_str!("plugin/glue.js"), kind: ModuleKind::CommonJs };
 
 /// Starts an instance and lets the script's class be constructed. Gives the instance, what it asked for, and the
@@ -304,7 +305,7 @@ pub(crate) fn instantiate(
             && message["id"] == 0
         {
             interface = Some(match message.get("error") {
-                Some(error) => Err(actor::script_error(error)),
+                Some(error) => Err(script_error(error)),
                 None => Interface::parse(&message["ok"]),
             });
             continue;

@@ -764,7 +764,7 @@ impl Actor {
 }
 
 /// An error the script threw, as its caller sees it: its own words, capped.
-pub(super) fn script_error(error: &Json) -> HostError {
+pub(crate) fn script_error(error: &Json) -> HostError {
     const LONGEST: usize = 2000;
     let message: String = error["message"].as_str().unwrap_or("the plugin failed").chars().take(LONGEST).collect();
     let number = error["code"].as_i64().and_then(|c| i32::try_from(c).ok()).unwrap_or(code::PLUGIN_ERROR);
