@@ -5,7 +5,7 @@
 // Whatever else is there. The list is the one of the documentation.
 export default {
     run() {
-        const documented = new Set(`globalThis console setTimeout setInterval clearTimeout clearInterval crypto TextEncoder TextDecoder Event EventTarget
+        const documented = new Set(`globalThis console setTimeout setInterval clearTimeout clearInterval crypto TextEncoder TextDecoder Event EventTarget CustomEvent reportError
             AbortSignal AbortController URL URLSearchParams atob btoa structuredClone queueMicrotask DOMException Headers Blob File FormData
             Object Function Error EvalError RangeError ReferenceError SyntaxError TypeError URIError InternalError AggregateError SuppressedError
             Array parseInt parseFloat isNaN isFinite Infinity NaN undefined Number Boolean String Math Reflect Symbol eval escape unescape

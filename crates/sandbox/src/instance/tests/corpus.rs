@@ -84,14 +84,14 @@ macro_rules! corpus {
 corpus! {
     bigint_digits bigint_power bigint_squares bytes_forged clock_constructor clock_date clock_performance
     clone_storm depth descriptors_polluted error_stack_of_the_glue error_storm getters_that_change
-    globals_by_eval globals_undeclared host_objects_climbed host_objects_overwritten interval_storm
+    globals_undeclared host_objects_climbed host_objects_overwritten interval_storm
     json_replaced json_to_json log_deep log_flood log_large_line log_rejections log_traps log_wide
     lone_surrogates loop_generator loop_holes loop_plain loop_proxy_trap loop_that_catches map_replaced
     memory_array_fill memory_at_start memory_bigint memory_buffers memory_buffers_uncaught memory_caught
     memory_closures memory_console memory_doubling memory_map memory_names memory_objects memory_promise_chain
     memory_promises memory_regexp memory_resizable message_large_answer message_large_call message_large_error
     message_large_request message_storm microtask_storm nesting_bound nesting_json nesting_object
-    nesting_proxies nesting_regexp nesting_source overwrite_classes overwrite_console overwrite_crypto
+    nesting_proxies nesting_regexp overwrite_classes overwrite_console overwrite_crypto
     pollute_builtins promise_await promise_chain promise_replaced promise_thenables proto_in_parameters
     proxies_everywhere random_flood random_large random_of_the_key random_predicted recursion_callback
     recursion_construct recursion_getter recursion_plain recursion_proxy recursion_sort recursion_to_json
