@@ -17,7 +17,8 @@
 //! evaluated afresh each time. Many only try whether there is randomness and throw it away (the curves of noble do), so
 //! such a script is evaluated [`COMPARED`] times more, with other randomness and another clock; if all leave the same
 //! memory to the byte, nothing of the answers is in it. For that to show, the engine zeros what it frees while it
-//! evaluates. What can escape: a script that keeps less than a few bits, such as a coin it tossed, may keep it for all
+//! evaluates. Computing with what was drawn in numbers of varying length (a blinded multiplication, say) moves later
+//! allocations about and so counts as keeping something: such a script is evaluated afresh. What can escape: a script that keeps less than a few bits, such as a coin it tossed, may keep it for all
 //! lives; any number one could call a secret cannot come out the same three times.
 //! Host calls that the embedder does not declare pure ([`HostCalls::is_pure`](crate::HostCalls::is_pure)) mean no
 //! snapshot at all. The engine itself seeds a generator with the clock when it
@@ -28,7 +29,7 @@
 
 mod file;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -52,6 +53,9 @@ const MOST_HELD: usize = 64;
 
 /// Most bytes of them. Instances that run keep theirs beyond it.
 const MOST_HELD_BYTES: usize = 256 << 20;
+
+/// Evaluations remembered as having no snapshot; beyond it all are forgotten and compared again.
+const MOST_DEPENDENT: usize = 1024;
 
 /// One source of an evaluation, in its order.
 #[derive(Clone)]
@@ -149,6 +153,8 @@ struct Held {
     /// Counts up with each use.
     uses: u64,
     bytes: usize,
+    /// Evaluations that keep something of the randomness or time that they are told.
+    dependent: HashSet<Key>,
 }
 
 impl Snapshots {
@@ -199,7 +205,16 @@ impl Snapshots {
         let (mut machine, outgoing) = evaluate(guest)?;
         machine.wipe_dead_stack(engine.stack());
         let guest = machine.store.data();
-        if guest.impure || (guest.drew && !self.is_independent(engine, &mut machine, &outgoing, evaluate)?) {
+        if guest.impure || (guest.drew && self.held().dependent.contains(key)) {
+            return Ok((machine, outgoing));
+        }
+        if guest.drew && !self.is_independent(engine, &mut machine, &outgoing, evaluate)? {
+            // Asked once: comparing costs as much as evaluating, each time.
+            let dependent = &mut self.held().dependent;
+            if dependent.len() >= MOST_DEPENDENT {
+                dependent.clear();
+            }
+            dependent.insert(*key);
             return Ok((machine, outgoing));
         }
         let guest = machine.store.data();

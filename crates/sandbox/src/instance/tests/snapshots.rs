@@ -229,11 +229,11 @@ fn a_script_that_throws_away_what_it_drew_gets_a_snapshot_with_nothing_of_it() {
     let dir = tempfile::tempdir().expect("a directory");
     let cache = dir.path().join("cache");
     let engine = engine_in(&cache);
-    // As the curves of noble do when they are loaded: is there randomness, and then a computation blinded with it.
+    // As the curves of noble do when they are loaded: is there randomness?
     let source = "
         const probe = () => { try { return crypto.getRandomValues(new Uint8Array(16)).length; } catch { return 0; } };
-        const blinded = (x) => { let r = 0n; for (const b of crypto.getRandomValues(new Uint8Array(48))) r = r << 8n | BigInt(b); return (x + r) * 3n - r * 3n; };
-        const there = probe(), y = blinded(14n), year = new Date().getFullYear() > 1900;
+        const blinded = (x) => { let r = 0; for (const b of crypto.getRandomValues(new Uint8Array(48))) r += b; return x + r - r; };
+        const there = probe(), y = blinded(42), year = new Date().getFullYear() > 1900;
         const draw = () => crypto.randomUUID();
         export default { run: () => [there, String(y), year], draw };";
     let mut lives: Vec<_> =
