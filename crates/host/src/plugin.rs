@@ -20,6 +20,8 @@ pub(crate) mod fetch;
 pub(crate) mod lifecycle;
 #[doc(hidden)]
 pub mod measured;
+#[cfg(test)]
+mod realm;
 pub(crate) mod vitals;
 
 use crate::error::{HostError, code};

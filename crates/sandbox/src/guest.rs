@@ -6,7 +6,7 @@ use wasmtime::{Caller, Linker, Memory, ResourceLimiter};
 
 use crate::gate::Permit;
 use crate::record::Tape;
-use crate::{HostCalls, Limits, LogLevel, Outgoing, SandboxError, services};
+use crate::{HostCalls, Limits, LogLevel, Outgoing, SandboxError, own_frames, services};
 
 /// How far apart the clocks of evaluations that are compared are: another year, month, day, hour, minute and second.
 const CLOCK_ROUND_MS: u64 = 40_694_462_120;
@@ -340,7 +340,9 @@ fn report(
     }
     let message = guest.within_log_budget(message);
     let (stack, guest) = piece(&mut caller, stack_at, stack_length)?;
-    let stack = guest.within_log_budget(stack).unwrap_or_default();
+    // A stack is the script's to write: no more of it is looked at than could be kept.
+    let stack = own_frames(&String::from_utf8_lossy(&stack[..stack.len().min(guest.limits.log_bytes_per_turn)]));
+    let stack = guest.within_log_budget(stack.as_bytes()).unwrap_or_default();
     if fatal != 0 {
         let message = message.unwrap_or_else(|| "an error that was not reported".to_owned());
         guest.thrown = Some(SandboxError::Script { message, stack });

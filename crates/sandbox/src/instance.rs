@@ -116,7 +116,7 @@ impl Instance {
             name: script.name.to_owned(),
             text: script.source.to_owned(),
         };
-        let globals = Script { name: "sandbox.js", source: globals, kind: ModuleKind::CommonJs };
+        let globals = Script { name: "entresol:globals", source: globals, kind: ModuleKind::CommonJs };
         let mut sources = vec![owned(Layer::Globals, &globals)];
         sources.extend(prelude.iter().map(|file| owned(Layer::Prelude, file)));
         sources.extend(script.iter().map(|file| owned(Layer::Script, file)));

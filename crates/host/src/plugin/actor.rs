@@ -768,8 +768,9 @@ pub(crate) fn script_error(error: &Json) -> HostError {
     const LONGEST: usize = 2000;
     let message: String = error["message"].as_str().unwrap_or("the plugin failed").chars().take(LONGEST).collect();
     let number = error["code"].as_i64().and_then(|c| i32::try_from(c).ok()).unwrap_or(code::PLUGIN_ERROR);
-    if let Some(stack) = error["stack"].as_str().filter(|s| !s.is_empty()) {
-        tracing::debug!(target: "plugin", %message, stack, "the plugin threw");
+    let stack = entresol_sandbox::own_frames(error["stack"].as_str().unwrap_or_default());
+    if !stack.is_empty() {
+        tracing::info!(target: "plugin", %message, stack, "the plugin threw");
     }
     HostError::new(number, message).with(crate::wire::untag(&error["data"]))
 }

@@ -27,12 +27,12 @@
   // ---- values: JSON + BigInt + Uint8Array (crates/host/src/wire.rs is the other half) ----
   // Not `instanceof`, which asks the script.
   const isBytes = (v) => apply(typeTag, v, []) === "Uint8Array";
-  const toHex = (bytes) => {
+  const toHex = (bytes, from = 0, to = apply(bytesLength, bytes, [])) => {
     let text = "0x";
-    const n = apply(bytesLength, bytes, []);
-    for (let i = 0; i < n; i++) text += HEX[bytes[i]];
+    for (let i = from; i < to; i++) text += HEX[bytes[i]];
     return text;
   };
+  const includes = String.prototype.includes;
   const fromHex = (text) => {
     const n = (text.length - 2) >> 1;
     const bytes = new BytesCtor(n);
@@ -116,8 +116,8 @@
   };
   const toError = (plain) => {
     const error = new ErrorCtor(plain.message);
-    error.code = plain.code;
-    if (plain.data !== null && plain.data !== undefined) error.data = decode(plain.data);
+    put(error, "code", plain.code);
+    if (plain.data !== null && plain.data !== undefined) put(error, "data", decode(plain.data));
     return error;
   };
 
@@ -134,7 +134,11 @@
     for (let i = 0; i < names.length; i++) if (args[i] !== undefined) params[names[i]] = args[i];
     return request(name, params);
   };
-  const host = (object) => freeze(setPrototypeOf(object, null));
+  const host = (object) => {
+    const names = ownKeys(object);
+    for (let i = 0; i < names.length; i++) if (typeof object[names[i]] === "function") freeze(object[names[i]]);
+    return freeze(setPrototypeOf(object, null));
+  };
 
   const wallet = host({
     getAccount: method("wallet.getAccount", "index"),
@@ -165,21 +169,89 @@
     requestPermission: method("wallet.requestPermission", "permission"),
   });
 
+  // crypto.eth: curve and hash operations done by the host, synchronously and by bytes (crypto.rs is the other half).
+  // What the script gives is read once, and nothing of it is asked for anything but its bytes.
   const callHost = boundary.call;
-  const sync = (name) => (...args) => {
-    let list = "[";
-    for (let i = 0; i < args.length; i++) list += (i ? "," : "") + (isBytes(args[i]) ? quote(toHex(args[i])) : write(args[i]));
-    return decode(parse(callHost(name, list + "]")));
+  const decoder = new TextDecoder();
+  const decodeText = decoder.decode;
+  const encoder = new TextEncoder();
+  const encodeText = encoder.encode;
+  const utf8 = (text) => apply(encodeText, encoder, [text]);
+  const bytesSet = BytesCtor.prototype.set;
+  const ADDRESS = 42, PAIR = 97, MOST_BATCH = 1024;
+  const asHex = (data, index) => {
+    if (typeof data === "string") return data;
+    if (isBytes(data)) return toHex(data);
+    throw new TypeErrorCtor("argument " + index + " must be bytes or a 0x-hex string");
   };
-  // crypto.eth: curve and hash operations done by the host, synchronously.
+  const hash = (name) => {
+    const named = name + ".text";
+    return (data) => {
+      if (isBytes(data)) return callHost(name, data);
+      if (typeof data === "string") return callHost(named, utf8(data));
+      throw new TypeErrorCtor(name + ": argument 1 must be bytes or a string");
+    };
+  };
+  const batch = (list) => {
+    const n = isArray(list) ? list.length : -1;
+    if (!(n >= 0 && n <= MOST_BATCH)) throw new TypeErrorCtor("recoverBatch takes a list of at most " + MOST_BATCH + " { hash, signature }");
+    const out = [];
+    if (n === 0) return out;
+    const all = new BytesCtor(n * PAIR);
+    let text = null;
+    for (let i = 0; i < n; i++) {
+      const { hash: digest, signature } = list[i] ?? bare();
+      const plain = isBytes(digest) && isBytes(signature);
+      if (text === null && plain) {
+        // What has another length stays zero, which is nobody's signature.
+        if (apply(bytesLength, digest, []) === 32 && apply(bytesLength, signature, []) === PAIR - 32) {
+          apply(bytesSet, all, [digest, i * PAIR]);
+          apply(bytesSet, all, [signature, i * PAIR + 32]);
+        }
+        continue;
+      }
+      if (text === null) {
+        text = "";
+        for (let k = 0; k < i; k++) text += toHex(all, k * PAIR, k * PAIR + 32) + " " + toHex(all, k * PAIR + 32, k * PAIR + PAIR) + ",";
+      }
+      const readable = (typeof digest === "string" || isBytes(digest)) && (typeof signature === "string" || isBytes(signature));
+      const one = readable ? asHex(digest, 1) + " " + asHex(signature, 2) : "";
+      // A comma would make two of one.
+      text += (apply(includes, one, [","]) ? "" : one) + (i < n - 1 ? "," : "");
+    }
+    const answer = text === null ? apply(decodeText, decoder, [callHost("recoverBatch", all)]) : callHost("recoverBatch.text", text);
+    for (let i = 0; i < n; i++) {
+      const address = apply(slice, answer, [i * ADDRESS, (i + 1) * ADDRESS]);
+      put(out, i, address[0] === "0" ? address : null);
+    }
+    return out;
+  };
   const eth = host({
-    keccak256: sync("keccak256"),
-    sha256: sync("sha256"),
-    recover: sync("recover"),
-    verify: sync("verify"),
-    recoverBatch: sync("recoverBatch"),
+    keccak256: hash("keccak256"),
+    sha256: hash("sha256"),
+    recover: (digest, signature) => {
+      if (!isBytes(digest) || !isBytes(signature)) return callHost("recover.text", asHex(digest, 1) + " " + asHex(signature, 2));
+      if (apply(bytesLength, digest, []) !== 32) throw new ErrorCtor("recover: the hash must have 32 bytes");
+      const all = new BytesCtor(32 + apply(bytesLength, signature, []));
+      apply(bytesSet, all, [digest]);
+      apply(bytesSet, all, [signature, 32]);
+      return apply(decodeText, decoder, [callHost("recover", all)]);
+    },
+    verify: (digest, signature, address) => {
+      if (typeof address !== "string" || address.length !== ADDRESS) throw new TypeErrorCtor("verify: the third argument is no address");
+      if (!isBytes(digest) || !isBytes(signature)) return callHost("verify.text", address + " " + asHex(digest, 1) + " " + asHex(signature, 2)) === "1";
+      if (apply(bytesLength, digest, []) !== 32) return false;
+      const claimed = utf8(address);
+      if (apply(bytesLength, claimed, []) !== ADDRESS) throw new TypeErrorCtor("verify: the third argument is no address");
+      const all = new BytesCtor(ADDRESS + 32 + apply(bytesLength, signature, []));
+      apply(bytesSet, all, [claimed]);
+      apply(bytesSet, all, [digest, ADDRESS]);
+      apply(bytesSet, all, [signature, ADDRESS + 32]);
+      return callHost("verify", all)[0] === 1;
+    },
+    recoverBatch: batch,
   });
-  defineProperty(globalThis.crypto, "eth", { value: eth, enumerable: true });
+  defineProperty(globalThis.crypto, "eth", { __proto__: null, value: eth, enumerable: true });
 
   // ---- heavy work: a WebAssembly asset beside the script ----
   // Bytes go by host calls, in pieces that fit into one; what is asked goes by requests, which are authorised.
@@ -248,8 +320,6 @@
       close: () => request("network.close", { connection: id }),
     });
   };
-  const decoder = new TextDecoder();
-  const decodeText = decoder.decode;
   const responseOf = ({ status, headers, body }) => host({
     status, ok: status >= 200 && status < 300, headers: host(headers),
     bytes: () => resolved(body),
@@ -266,9 +336,9 @@
     });
     const network = host({
       urls: freeze(context.network.urls),
-      connect: (url) => apply(promiseThen, request("network.connect", { url }), [(answer) => connectionOf(answer, url)]),
+      connect: async (url) => connectionOf(await request("network.connect", { url }), url),
       // What a `Response` of the web has, as far as it makes sense without streams.
-      fetch: (url, init) => apply(promiseThen, request("network.fetch", { url, init: init ?? {} }), [responseOf]),
+      fetch: async (url, init) => responseOf(await request("network.fetch", { url, init: init ?? {} })),
     });
     const given = host({ wallet, layer1, network, compute: freeze(compute), solution: freeze(context.solution) });
     let made;
@@ -322,7 +392,8 @@
   };
 
   boundary.onMessage = (text) => {
-    const message = parse(text);
+    // What is absent is absent, whatever the script has put into Object.prototype.
+    const message = setPrototypeOf(parse(text), null);
     switch (message.t) {
       case "start":
         finish(message.id, () => {
