@@ -256,12 +256,9 @@
   // ---- heavy work: a WebAssembly asset beside the script ----
   // Bytes go by host calls, in pieces that fit into one; what is asked goes by requests, which are authorised.
   const PIECE = 1 << 18;
-  const encoder = new TextEncoder();
-  const encodeText = encoder.encode;
   const typedArray = getPrototypeOf(Uint8Array.prototype);
   const getter = (name) => Object.getOwnPropertyDescriptor(typedArray, name).get;
   const bytesBuffer = getter("buffer"), bytesOffset = getter("byteOffset");
-  const bytesSet = typedArray.set;
   const ticketOf = (open) => open[0] + open[1] * 0x100 + open[2] * 0x10000 + open[3] * 0x1000000;
   const handIn = (open, bytes) => {
     const buffer = apply(bytesBuffer, bytes, []), offset = apply(bytesOffset, bytes, []);
@@ -336,9 +333,9 @@
     });
     const network = host({
       urls: freeze(context.network.urls),
-      connect: async (url) => connectionOf(await request("network.connect", { url }), url),
+      connect: (url) => apply(promiseThen, request("network.connect", { url }), [(answer) => connectionOf(answer, url)]),
       // What a `Response` of the web has, as far as it makes sense without streams.
-      fetch: async (url, init) => responseOf(await request("network.fetch", { url, init: init ?? {} })),
+      fetch: (url, init) => apply(promiseThen, request("network.fetch", { url, init: init ?? {} }), [responseOf]),
     });
     const given = host({ wallet, layer1, network, compute: freeze(compute), solution: freeze(context.solution) });
     let made;

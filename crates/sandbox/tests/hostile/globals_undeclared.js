@@ -12,7 +12,7 @@ export default {
             decodeURI decodeURIComponent encodeURI encodeURIComponent Date RegExp JSON Proxy Map Set WeakMap WeakSet WeakRef FinalizationRegistry
             Promise BigInt Iterator ArrayBuffer SharedArrayBuffer DataView Uint8ClampedArray Int8Array Uint8Array Int16Array Uint16Array Int32Array
             Uint32Array BigInt64Array BigUint64Array Float16Array Float32Array Float64Array DisposableStack AsyncDisposableStack
-            self MessageChannel MessagePort`.split(/\s+/));
+            self reportError CustomEvent MessageChannel MessagePort`.split(/\s+/));
         return Reflect.ownKeys(globalThis).map(String).filter((name) => !documented.has(name) && name !== "Symbol(Symbol.toStringTag)");
     },
 };

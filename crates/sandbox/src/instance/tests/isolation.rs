@@ -238,7 +238,6 @@ fn globals_do_not_ask_what_a_script_has_changed() {
             const url = new URL("http://a/?q=1&r=2");
             url.searchParams.append("k", "v"); url.searchParams.delete("q"); url.searchParams.sort();
             out += " " + url.href + " " + url.searchParams.get("k") + new URLSearchParams("a=1&b=2").toString();
-            out += " " + new TextDecoder().decode(new TextEncoder().encode("é☂")) + new TextDecoder("utf-16le").decode(new Uint16Array(2).fill(65));
             const copy = structuredClone({ __proto__: null, a: { __proto__: null, b: 5n } });
             out += " " + copy.a.b + " " + crypto.randomUUID().length + " " + btoa("a") + atob("YQ==");
             console.log("%s", "printed", { __proto__: null, a: 1 }); console.group("g"); console.groupEnd(); console.count("c");
@@ -256,7 +255,7 @@ fn globals_do_not_ask_what_a_script_has_changed() {
         outgoing.iter().any(|item| matches!(item, Outgoing::Log { text, .. } if text == "printed { a: 1 }")),
         "{outgoing:?}"
     );
-    assert_eq!(messages(outgoing), [r#"{"result":"x aborted http://a/?k=v&r=2 va=1&b=2 é☂AA 5 36 YQ==a|"}"#]);
+    assert_eq!(messages(outgoing), [r#"{"result":"x aborted http://a/?k=v&r=2 va=1&b=2 5 36 YQ==a|"}"#]);
 }
 
 /// Row 14: what nobody catches is told with the script's own place, and with nothing of the glue.

@@ -179,8 +179,8 @@ pub(super) const RULES: &[Rule] = &[
     rule("errors carry text", |world| {
         replace(
             &mut world.wallet_glue,
-            "error.code = plain.code;",
-            "error.code = plain.code; error.waiting = waiting;",
+            "put(error, \"code\", plain.code);",
+            "put(error, \"code\", plain.code); error.waiting = waiting;",
         );
     }),
 ];
