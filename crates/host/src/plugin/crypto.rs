@@ -116,7 +116,7 @@ fn data(text: &[u8]) -> Result<Vec<u8>, String> {
     }
 }
 
-/// Who signed. By libsecp256k1, which takes a third of the time of the library that checks the same elsewhere here.
+/// Who signed. By libsecp256k1; a test holds it against the library that checks the same elsewhere here.
 fn recover(hash: &[u8], signature: &[u8]) -> Result<Address, String> {
     let hash = <[u8; 32]>::try_from(hash).map_err(|_| "the hash must have 32 bytes".to_owned())?;
     let parsed = Signature::from_raw(signature).map_err(|error| error.to_string())?;
