@@ -32,7 +32,8 @@ pub enum SandboxError {
     /// delivered and the instance is still alive. (A script that posts too large a message gets a `RangeError`.)
     #[error("the message is larger than the sandbox takes; send less or split it")]
     MessageTooLarge,
-    /// The script posted more than [`Limits::messages_per_turn`](crate::Limits::messages_per_turn) in one turn.
+    /// The script posted more than [`Limits::messages_per_turn`](crate::Limits::messages_per_turn) in one turn, or
+    /// more bytes of them than [`Limits::LARGE_MESSAGES_PER_TURN`](crate::Limits::LARGE_MESSAGES_PER_TURN) allows.
     #[error("the script sent too many messages in one turn; send fewer, or wait for answers in between")]
     TooManyMessages,
     /// The engine stopped in another way, as by a defect of the engine itself.

@@ -36,6 +36,8 @@ pub(crate) struct Guest {
     host: Box<dyn HostCalls>,
     outgoing: Vec<Outgoing>,
     posted: usize,
+    /// Bytes of messages of this turn.
+    posted_bytes: usize,
     log_left: usize,
     lines_dropped: usize,
     /// Timers that were asked for and have neither fired nor been cleared.
@@ -65,6 +67,7 @@ impl Guest {
             host,
             outgoing: Vec::new(),
             posted: 0,
+            posted_bytes: 0,
             log_left: limits.log_bytes_per_turn,
             lines_dropped: 0,
             timers: HashSet::new(),
@@ -120,6 +123,7 @@ impl Guest {
             permit.begin_turn(self.limits.turn);
         }
         self.posted = 0;
+        self.posted_bytes = 0;
         self.log_left = self.limits.log_bytes_per_turn;
         self.lines_dropped = 0;
     }
@@ -230,6 +234,11 @@ fn post(mut caller: Caller<'_, Guest>, at: u32, length: u32) -> wasmtime::Result
     guest.count()?;
     if text.len() > guest.limits.message_bytes {
         return Ok(1);
+    }
+    let bytes = text.len();
+    guest.posted_bytes += bytes;
+    if guest.posted_bytes > guest.limits.message_bytes.saturating_mul(Limits::LARGE_MESSAGES_PER_TURN) {
+        return guest.stop(SandboxError::TooManyMessages);
     }
     guest.outgoing.push(Outgoing::Message(text.to_vec()));
     Ok(0)

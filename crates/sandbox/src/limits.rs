@@ -45,6 +45,9 @@ impl Limits {
     pub const START_MEMORY: usize = 48 << 20;
     /// The engine's own C stack is 1 MiB; the rest of it is for the interpreter itself.
     pub const MOST_STACK: usize = 800_000;
+    /// All messages of one turn together may be as large as this many of the largest: until they are read they lie
+    /// outside of the instance's memory and its cap.
+    pub const LARGE_MESSAGES_PER_TURN: usize = 16;
     /// Half a core: an instance that computes for ever leaves as much again for others even on a small machine.
     pub const CPU_PERCENT: u32 = 50;
     /// Two turns of the longest kind in a row, as at a start: nobody who works for seconds now and then is held back.

@@ -173,6 +173,20 @@ fn a_flood_of_messages_ends_the_instance() {
 }
 
 #[test]
+fn a_flood_of_large_messages_ends_the_instance() {
+    let glue = Script {
+        name: "glue.js",
+        kind: ModuleKind::CommonJs,
+        source: "const large = 'm'.repeat(1000); boundary.onMessage = (n) => { for (let i = 0; i < n; i++) boundary.post(large); };",
+    };
+    let limits = Limits { message_bytes: 1000, ..limits() };
+    let (mut instance, _) = Instance::start(engine(), &limits, &[glue], None, Box::new(Host)).expect("starts");
+    assert_eq!(messages(instance.turn(b"16").expect("as many as allowed")).len(), 16);
+    assert_eq!(messages(instance.turn(b"16").expect("the count starts anew")).len(), 16);
+    assert!(matches!(instance.turn(b"17"), Err(SandboxError::TooManyMessages)));
+}
+
+#[test]
 fn a_timer_storm_ends_the_instance_and_waiting_timers_are_capped() {
     let (instance, outcome) = provoke(&limits(), "for (;;) clearTimeout(setTimeout(() => {}));");
     assert!(matches!(outcome, Err(SandboxError::TooManyMessages)), "{outcome:?}");
