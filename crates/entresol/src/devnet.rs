@@ -151,7 +151,11 @@ impl Chain {
     /// Sends a transaction that anvil signs for one of its own accounts, and waits for it.
     pub(crate) async fn send(&self, transaction: Json) -> anyhow::Result<Receipt> {
         let hash = self.request("eth_sendTransaction", json!([transaction])).await?;
-        let hash = hash.as_str().context("anvil gave no transaction hash")?;
+        self.mined(hash.as_str().context("anvil gave no transaction hash")?).await
+    }
+
+    /// Waits for the receipt of a transaction that was sent.
+    pub(crate) async fn mined(&self, hash: &str) -> anyhow::Result<Receipt> {
         for _ in 0..100 {
             if let Some(receipt) = self.receipt(hash).await? {
                 return Ok(receipt);
@@ -162,7 +166,7 @@ impl Chain {
     }
 
     /// The receipt of a transaction that succeeded; `None` when it is not mined yet.
-    pub(crate) async fn receipt(&self, hash: &str) -> anyhow::Result<Option<Receipt>> {
+    async fn receipt(&self, hash: &str) -> anyhow::Result<Option<Receipt>> {
         let receipt = self.request("eth_getTransactionReceipt", json!([hash])).await?;
         if receipt.is_null() {
             return Ok(None);

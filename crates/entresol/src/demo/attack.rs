@@ -49,7 +49,7 @@ pub(super) async fn play(stage: &mut Stage, account: &str) -> anyhow::Result<()>
         })
         .await?;
     let hash = contested["transactionHash"].as_str().context("the contest's log names no transaction")?.to_owned();
-    let receipt = stage.chain()?.receipt(&hash).await?.context("the contest is not mined")?;
+    let receipt = stage.chain()?.mined(&hash).await?;
     let event = decode(&contested)?;
     ensure!(event.claimedRoot != event.correctRoot, "the contest proved nothing");
     ensure!(event.challenger == CHALLENGER.address, "another account contested");

@@ -244,7 +244,7 @@ async fn deposit(stage: &mut Stage, owner: Address) -> anyhow::Result<()> {
 /// Transaction hash and gas of an executed request.
 async fn layer1_facts(stage: &Stage, request: &ApprovalView) -> anyhow::Result<(String, u64)> {
     let hash = request.outcome["transaction"].as_str().context("the request's outcome names no transaction")?;
-    let receipt = stage.chain()?.receipt(hash).await?.context("the transaction is not mined")?;
+    let receipt = stage.chain()?.mined(hash).await?;
     Ok((hash.to_owned(), receipt.gas_used))
 }
 
@@ -415,7 +415,7 @@ async fn claim(stage: &mut Stage, owner: Address, account: &str) -> anyhow::Resu
         return nothing_moved(stage, owner, &before).await;
     };
     let hash = request.outcome["transaction"].as_str().context("the claim's outcome names no transaction")?;
-    let receipt = stage.chain()?.receipt(hash).await?.context("the claim is not mined")?;
+    let receipt = stage.chain()?.mined(hash).await?;
     let after = holdings(stage, owner).await?;
     let arrived = (after.owner + receipt.fee).checked_sub(before.owner);
     ensure!(

@@ -9,7 +9,8 @@
   const apply = Reflect.apply;
   const ownKeys = Reflect.ownKeys;
   const PromiseCtor = Promise;
-  const promiseThen = Promise.prototype.then;
+  const promisePrototype = Promise.prototype;
+  const promiseThen = promisePrototype.then;
   const resolved = (value) => new PromiseCtor((yes) => yes(value));
   const objectPrototype = Object.prototype;
   const MapCtor = Map;
@@ -380,12 +381,21 @@
   };
   // Whatever the script does, its caller gets one answer: `constructor` keeps `then` from asking the script for a
   // species, which could throw past us (and past an `await`).
-  const finish = (id, work) => {
-    const done = new PromiseCtor((yes) => yes(work()));
+  const follow = (done, told) => {
     defineProperty(done, "constructor", { __proto__: null, value: undefined });
-    apply(promiseThen, done, [(value) => {
+    apply(promiseThen, done, told);
+  };
+  const finish = (id, work) => {
+    let result;
+    try { result = work(); } catch (error) { fail(id, error); return; }
+    const told = [(value) => {
       try { boundary.post('{"t":"done","id":' + id + ',"ok":' + write(value) + "}"); } catch (error) { fail(id, error); }
-    }, (error) => fail(id, error)]);
+    }, (error) => fail(id, error)];
+    // An ordinary promise is followed by the `then` that was captured: the script may have replaced its own.
+    try {
+      if (getPrototypeOf(result) === promisePrototype) { follow(result, told); return; }
+    } catch { /* nothing that could have a prototype, a proxy, or a promise that was sealed: as any other value */ }
+    follow(new PromiseCtor((yes) => yes(result)), told);
   };
 
   boundary.onMessage = (text) => {

@@ -10,7 +10,7 @@ export async function run() {
     await ask("onabort", () => log((say) => { const c = new AbortController(); c.signal.onabort = function (e) { say("on", this === c.signal, e.type); }; c.signal.addEventListener("abort", () => say("listener")); c.abort(); }));
     await ask("onabort later", () => log((say) => { const c = new AbortController(); c.signal.addEventListener("abort", () => say("listener")); c.signal.onabort = () => say("on"); c.abort(); }));
     await ask("onabort taken back", () => log((say) => { const c = new AbortController(); c.signal.onabort = () => say("on"); c.signal.onabort = null; say(c.signal.onabort); c.abort(); }));
-    await ask("onabort of a text", () => { const c = new AbortController(); c.signal.onabort = "text"; return c.signal.onabort; });
+    await standard("onabort of a text", () => { const c = new AbortController(); c.signal.onabort = "text"; return c.signal.onabort; }, null);
     await ask("throwIfAborted", () => { const c = new AbortController(); const before = c.signal.throwIfAborted(); c.abort("why"); try { c.signal.throwIfAborted(); } catch (e) { return [before, e]; } });
     await ask("static abort", () => [AbortSignal.abort().reason.name, AbortSignal.abort(3).reason, AbortSignal.abort().aborted]);
     await ask("timeout", () => new Promise((done) => { const s = AbortSignal.timeout(5); s.onabort = () => done([s.aborted, s.reason.name, s.reason.code]); }));
@@ -22,7 +22,7 @@ export async function run() {
     await ask("any of any", () => log((say) => { const a = new AbortController(); const s = AbortSignal.any([AbortSignal.any([a.signal]), AbortSignal.any([a.signal])]); s.onabort = () => say("once"); a.abort(7); say(s.reason); }));
     await ask("any of no signals", () => AbortSignal.any([{}]));
     await ask("any of no list", () => AbortSignal.any(5));
-    await ask("any takes an iterator", () => AbortSignal.any(new Set([AbortSignal.abort(9)])).reason);
+    await standard("any takes an iterator", () => AbortSignal.any(new Set([AbortSignal.abort(9)])).reason, 9);
     await ask("abort in a listener", () => log((say) => { const c = new AbortController(); c.signal.addEventListener("abort", () => { say("one"); c.abort("again"); }); c.signal.addEventListener("abort", () => say("two", c.signal.reason)); c.abort("first"); }));
     await ask("with a promise", () => { const c = new AbortController(); const p = new Promise((_, no) => c.signal.addEventListener("abort", () => no(c.signal.reason))); c.abort(new RangeError("r")); return p; });
     await ask("tags", () => [String(new AbortController()), String(AbortSignal.abort()), AbortSignal.abort() instanceof EventTarget]);
