@@ -136,11 +136,12 @@ async fn the_mailbox_is_free_while_it_computes_and_a_cancelled_run_ends() {
     let storm = wallet.call("heavy", "storm", json!({})).await.expect("answers");
     assert_eq!(storm["first"], "more than 32 computations at once: await some first");
     let said = storm["said"].as_array().expect("a list");
-    assert!(
-        said.contains(&json!("32 enough"))
-            && said.contains(&json!("8 more than 32 computations at once: await some first")),
-        "{said:?}"
-    );
+    // The run that was cancelled just before may still have its place.
+    let fits = |open: u32| {
+        let refused = format!("{} more than 32 computations at once: await some first", 40 - open);
+        said.contains(&json!(format!("{open} enough"))) && said.contains(&json!(refused))
+    };
+    assert!(fits(32) || fits(31), "{said:?}");
     // All of it is over: there is room for honest work again.
     let again = until("there is room", async || wallet.call("heavy", "text", json!({ "input": "x" })).await.ok());
     assert_eq!(again.await, digest_of(b"x"));
