@@ -1,12 +1,11 @@
 //! Where assets lie: those with a path in the approved package, those with a URL beside the packages, once for all
 //! solutions, named by their digest. Neither counts against a database quota.
 
-use super::connections::{down, resolve};
+use super::connections::{client_for, down};
 use crate::backup::PACKAGES;
 use crate::error::HostError;
 use entresol_durable::{create_private_dir, write_file_atomically, write_point};
 use entresol_package::manifest::Asset;
-use reqwest::redirect;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -60,16 +59,7 @@ fn read(path: &Path, asset: &Asset) -> Result<Vec<u8>, String> {
 
 /// At most `size` bytes and one more. No redirect is followed: the manifest names where the file is.
 async fn download(url: &Url, size: u64, own_hand: bool) -> Result<Vec<u8>, HostError> {
-    let host = url.host_str().ok_or_else(|| HostError::invalid(format!("{url}: no host")))?;
-    let addresses = resolve(url, own_hand).await?;
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = reqwest::Client::builder()
-        .redirect(redirect::Policy::none())
-        .no_proxy()
-        .resolve_to_addrs(host, &addresses)
-        .timeout(TIMEOUT)
-        .build()
-        .map_err(|e| HostError::internal(format!("asset: {e}")))?;
+    let client = client_for(url, own_hand, TIMEOUT).await?;
     let sent = client.get(url.clone()).send().await;
     let mut response = sent.map_err(|e| down(url.as_str())(crate::error::chain(&e.without_url())))?;
     if !response.status().is_success() {

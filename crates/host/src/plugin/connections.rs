@@ -197,6 +197,21 @@ pub(crate) async fn resolve(url: &Url, own_hand: bool) -> Result<Vec<SocketAddr>
     Ok(allowed)
 }
 
+/// A client for one request to this URL: it connects to the addresses that were checked and to no others (SSRF), through
+/// no proxy, and follows no redirect.
+pub(crate) async fn client_for(url: &Url, own_hand: bool, timeout: Duration) -> Result<reqwest::Client, HostError> {
+    let host = url.host_str().ok_or_else(|| HostError::invalid(format!("{url}: no host")))?;
+    let addresses = resolve(url, own_hand).await?;
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .resolve_to_addrs(host, &addresses)
+        .timeout(timeout)
+        .build()
+        .map_err(|e| HostError::internal(format!("the HTTP client: {e}")))
+}
+
 /// Addresses of the public internet: everything else could be this machine or its neighbours.
 pub(crate) fn is_public(address: IpAddr) -> bool {
     match address {

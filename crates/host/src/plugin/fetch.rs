@@ -1,11 +1,11 @@
 //! HTTP requests of plugins, to granted hosts only. No redirect is followed: where it leads was not granted, and the
 //! script can ask for it by name. Cookies, proxies and credentials of this machine are not used.
 
-use super::connections::{down, resolve};
+use super::connections::{client_for, down};
 use crate::error::{HostError, code};
 use crate::wire;
+use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Method, redirect};
 use serde_json::{Map, Value as Json, json};
 use std::time::Duration;
 use url::Url;
@@ -23,7 +23,6 @@ const FORBIDDEN: [&str; 8] =
 /// Runs `fetch(url, { method?, headers?, body? })`; gives `{ status, headers, body }`. The caller has checked that the
 /// host is granted; `own_hand` says that the user named it, so that it may be private.
 pub(crate) async fn fetch(url: &Url, own_hand: bool, init: &Json) -> Result<Json, HostError> {
-    let host = url.host_str().ok_or_else(|| HostError::invalid(format!("{url}: no host")))?;
     let method = match init["method"].as_str().unwrap_or("GET") {
         "GET" => Method::GET,
         "HEAD" => Method::HEAD,
@@ -44,15 +43,7 @@ pub(crate) async fn fetch(url: &Url, own_hand: bool, init: &Json) -> Result<Json
     if body.len() > MAX_BODY {
         return Err(HostError::new(code::LIMIT, format!("fetch: a body has at most {MAX_BODY} bytes")));
     }
-    let addresses = resolve(url, own_hand).await?;
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = reqwest::Client::builder()
-        .redirect(redirect::Policy::none())
-        .no_proxy()
-        .resolve_to_addrs(host, &addresses)
-        .timeout(TIMEOUT)
-        .build()
-        .map_err(|e| HostError::internal(format!("fetch: {e}")))?;
+    let client = client_for(url, own_hand, TIMEOUT).await?;
     let sent = client.request(method, url.clone()).headers(headers(&init["headers"])?).body(body).send().await;
     let mut response = sent.map_err(|e| down(url.as_str())(crate::error::chain(&e.without_url())))?;
     let status = response.status().as_u16();

@@ -1,44 +1,20 @@
 //! Packages of npm, installed once for all tests and measurements from the lock file beside this one, and bundled by
 //! esbuild. Also used by the measurements (`benches/`), so that both run the same bytes.
-//!
-//! Where packages come from is npm's own configuration; what comes is held by the lock file's hashes. Nothing of a
-//! package runs while it is installed.
 
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+#[path = "install.rs"]
+mod installer;
+
+use installer::install;
+
 /// A folder with `node_modules` of the packages.
 fn installed() -> &'static Path {
     static PLACE: OnceLock<PathBuf> = OnceLock::new();
-    PLACE.get_or_init(|| {
-        let files =
-            ["package.json", "package-lock.json"].map(|name| std::fs::read(source().join(name)).expect("readable"));
-        let mut hasher = DefaultHasher::new();
-        files.hash(&mut hasher);
-        let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("packages-{:016x}", hasher.finish()));
-        let lock = std::fs::File::create(place.with_extension("lock")).expect("made");
-        // Held until the file is dropped; another process waits here, and then finds everything done.
-        rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).expect("locked");
-        if place.join("done").exists() {
-            return place;
-        }
-        let _ = std::fs::remove_dir_all(&place);
-        std::fs::create_dir_all(&place).expect("made");
-        for (name, text) in ["package.json", "package-lock.json"].iter().zip(&files) {
-            std::fs::write(place.join(name), text).expect("written");
-        }
-        let said = Command::new("npm")
-            .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"])
-            .current_dir(&place)
-            .output()
-            .expect("npm is installed (cargo xtask test does it)");
-        assert!(said.status.success(), "npm could not install: {}", String::from_utf8_lossy(&said.stderr));
-        std::fs::write(place.join("done"), "").expect("written");
-        place
-    })
+    PLACE.get_or_init(|| install(&source()))
 }
 
 /// This folder of the repository.
