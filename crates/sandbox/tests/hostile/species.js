@@ -1,5 +1,5 @@
 // attacks: answers without a species
-// expect: fails species; uncaught "Error: species"
+// expect: fails species
 // lifted: no answer; 3 uncaught
 // glue: wallet
 //

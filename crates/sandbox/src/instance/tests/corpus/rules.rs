@@ -130,7 +130,7 @@ pub(super) const RULES: &[Rule] = &[
     }),
     rule("captured promises", |world| {
         let late = "const promiseThen = function (...values) { return this.then(...values); };";
-        replace(&mut world.wallet_glue, "const promiseThen = Promise.prototype.then;", late);
+        replace(&mut world.wallet_glue, "const promiseThen = promisePrototype.then;", late);
     }),
     rule("captured maps", |world| {
         replace(&mut world.wallet_glue, "apply(mapSet, waiting, [id, { yes, no }]);", "waiting.set(id, { yes, no });");
