@@ -1,4 +1,6 @@
 use super::*;
+use crate::policy::Ask;
+use alloy::primitives::{Address, U256};
 
 fn action(params: &Json) -> Action {
     let interface = json!({ "actions": [{ "name": "pay", "params": params }] });

@@ -1,4 +1,5 @@
 use super::*;
+use alloy::primitives::Bytes;
 
 #[test]
 fn bytes_that_are_no_transaction_are_refused_before_anything_is_stored() {
