@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use entresol_host::messages::{
     ActivityFilter, CallInput, CallerGrantInput, ConnectionInput, Decision, ExitInput, FundInput, GatewayCallInput,
-    LedgerFilter, NetworkInput, PolicyInput, ReplaceInput, SendInput, Settings, SignInput, SolutionInput,
+    LedgerFilter, NetworkInput, PolicyInput, ReplaceInput, SendInput, Settings, SignInput, SolutionInput, UpdateInput,
 };
 use entresol_host::screen::Answer as ScreenAnswer;
 use entresol_host::{Actor, Host, Operation};
@@ -399,6 +399,7 @@ pub static METHODS: &[Method] = &[
     method!("solution_add", Free, SolutionInput, |c, _, actor, input| c.host.solution_add(&actor, input).await?),
     method!("solutions", Free, Nothing, |c, _, actor, _| c.host.solutions(&actor).await?),
     method!("solution", Free, Solution, |c, _, actor, input| c.host.solution(&actor, &input.solution).await?),
+    method!("solution_update", Free, UpdateInput, |c, _, actor, input| c.host.solution_update(&actor, input).await?),
     method!("solution_remove", Session, Solution, |c, _, actor, input| {
         c.host.solution_remove(&actor, &input.solution).await?
     }),

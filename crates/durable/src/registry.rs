@@ -92,6 +92,7 @@ pub const REGISTRY: &[WritePoint] = &[
     point("vault.keystore.replace", Process::Daemon, "the keystore with another passphrase or one more imported key"),
     // host
     point("host.epoch.write", Process::Daemon, "how often the daemon has started: an older database is told by it"),
+    point("host.asset.write", Process::Daemon, "a fetched WebAssembly asset, checked against the manifest"),
     point("host.backup.write", Process::Daemon, "the sealed backup file"),
     point("host.restore.write", Process::Command, "a whole home out of a backup"),
     // store (the wallet's database)
@@ -99,6 +100,7 @@ pub const REGISTRY: &[WritePoint] = &[
     point("store.network.put", Process::Daemon, "a layer-1 network and its endpoints"),
     point("store.meta.put", Process::Daemon, "one setting of the wallet"),
     point("store.solution.install", Process::Daemon, "the solution, what was granted, and the outcome of its approval"),
+    point("store.solution.update", Process::Daemon, "another package of a solution, with its permissions and policies"),
     point("store.solution.status", Process::Daemon, "a solution suspended, active again or removed"),
     point("store.grant.set", Process::Daemon, "one permission granted or revoked"),
     point("store.account.hand_out", Process::Daemon, "the index of a layer-2 account given to a plugin"),

@@ -249,6 +249,8 @@ pub(crate) enum Solution {
         /// Handle or id
         solution: String,
     },
+    /// Propose another version of a solution's package: what would change is shown, and done when you approve
+    Update(SolutionUpdate),
     /// Remove a solution; its keys' path stays reserved
     Remove {
         /// Handle or id
@@ -287,6 +289,20 @@ pub(crate) struct SolutionAdd {
     /// First layer-1 block of interest
     #[arg(long, value_name = "BLOCK")]
     pub(crate) from_block: Option<u64>,
+    #[command(flatten)]
+    pub(crate) key: RequestKey,
+}
+
+/// `entresol solution update`
+#[derive(Debug, Args)]
+pub(crate) struct SolutionUpdate {
+    /// Handle or id
+    pub(crate) solution: String,
+    /// The new version of the same package: a folder, a tarball (.tgz), or npm:NAME@VERSION
+    pub(crate) script: String,
+    /// Take also a version that is older than the one there, or has the same number and other contents
+    #[arg(long)]
+    pub(crate) allow_not_newer: bool,
     #[command(flatten)]
     pub(crate) key: RequestKey,
 }

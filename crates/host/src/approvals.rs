@@ -15,7 +15,7 @@ use crate::plugin::Cause;
 use crate::policies::{locked_error, reservations, still_fits};
 use crate::policy::Ask;
 use crate::site::{Bundle, ConnectPlan, NetworkPlan, ProposePlan};
-use crate::solutions::install_plan;
+use crate::solutions::{install_plan, update_plan};
 use crate::{Actor, Host, LONGEST_WAIT, Operation, locked, now};
 use alloy::primitives::U256;
 use entresol_layer1::CallRequest;
@@ -180,24 +180,36 @@ impl Host {
         let new = new_approval(proposal)?;
         // Counting and adding are one step: requests come from many tasks at once.
         let _one_at_a_time = locked(&self.inner.proposing);
+        self.check_room(&new.requester)?;
+        let approval = self.store().create_approval(&new)?;
+        self.changed();
+        self.approval_view(&approval)
+    }
+
+    /// Whether a requester may put one more request into the queue: what costs something is looked for only then.
+    ///
+    /// # Errors
+    /// Too many requests wait; too many were rejected just before.
+    pub(crate) fn room_for(&self, requester: &Requester) -> Result<(), HostError> {
+        self.check_room(&serde_json::to_value(requester).map_err(|e| HostError::internal(e.to_string()))?)
+    }
+
+    fn check_room(&self, requester: &Json) -> Result<(), HostError> {
         self.store().expire_approvals(now())?;
         let waiting = self.store().approvals(pending())?;
         let foreign = |requester: &Json| !is_own_hand(&requester["who"]);
-        if foreign(&new.requester)
+        if foreign(requester)
             && waiting.iter().filter(|approval| foreign(&approval.request.requester)).count() >= MAX_WAITING
         {
             return Err(HostError::new(code::LIMIT, "too many requests wait for the user; ask again later"));
         }
-        if waiting.iter().filter(|approval| approval.request.requester == new.requester).count() >= MAX_PENDING {
+        if waiting.iter().filter(|approval| approval.request.requester == *requester).count() >= MAX_PENDING {
             return Err(HostError::new(
                 code::LIMIT,
                 format!("{MAX_PENDING} requests wait for a decision already; decide them with `entresol approvals`"),
             ));
         }
-        self.cool_down(&new.requester)?;
-        let approval = self.store().create_approval(&new)?;
-        self.changed();
-        self.approval_view(&approval)
+        self.cool_down(requester)
     }
 
     /// After several rejections in a row a requester waits before it may ask again. The user's own hand never waits.
@@ -283,15 +295,15 @@ impl Host {
         if decision.refuse.is_empty() {
             return Ok(accounts);
         }
-        if approval.request.kind != "install" {
-            return Err(HostError::invalid("only permissions of an install can be refused one by one"));
-        }
-        let asked = crate::solutions::asked_permissions(&approval.request.intent)?;
+        let request = &approval.request;
+        let asked = crate::solutions::asked_permissions(&request.kind, &request.intent)?.ok_or_else(|| {
+            HostError::invalid("only permissions of an install or an update can be refused one by one")
+        })?;
         for refused in &decision.refuse {
             if !asked.iter().any(|permission| permission.to_string() == *refused) {
                 return Err(HostError::invalid(format!(
-                    "this install does not ask for {refused:?}; see `entresol approvals show {}`",
-                    approval.id
+                    "this {} does not ask for {refused:?}; see `entresol approvals show {}`",
+                    request.kind, approval.id
                 )));
             }
         }
@@ -432,6 +444,7 @@ impl Host {
                 check_intent(&approval)?;
                 match kind.as_str() {
                     "install" => host.execute_install(&approval).await,
+                    "update" => host.execute_update(&approval).await,
                     "connect" => host.execute_connect(&approval).await,
                     "network" => host.execute_network(&approval).await,
                     "propose" => host.execute_propose(&approval).await,
@@ -516,6 +529,7 @@ fn check_intent(approval: &Approval) -> Result<(), HostError> {
     let intent = request.intent.clone();
     let digest = match request.kind.as_str() {
         "install" => install_plan(&intent)?.digest()?,
+        "update" => update_plan(&intent)?.digest()?,
         "connect" => serde_json::from_value::<ConnectPlan>(intent).map_err(stored)?.digest()?,
         "network" => serde_json::from_value::<NetworkPlan>(intent).map_err(stored)?.digest()?,
         "propose" => serde_json::from_value::<ProposePlan>(intent).map_err(stored)?.digest()?,

@@ -125,6 +125,7 @@ impl From<entresol_store::StoreError> for HostError {
             E::NameTaken { .. }
             | E::PeerTaken { .. }
             | E::KeyPathTaken { .. }
+            | E::SolutionChanged { .. }
             | E::NotPending { .. }
             | E::DigestMismatch { .. }
             | E::ApprovalExpired { .. }

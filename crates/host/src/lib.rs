@@ -129,6 +129,10 @@ struct Inner {
     engine: Engine,
     networks: Networks,
     solutions: Mutex<HashMap<i64, Arc<solutions::Running>>>,
+    /// Held while a solution's plugin is replaced by hand: nobody starts it twice.
+    lives: tokio::sync::Mutex<()>,
+    /// Memory of all plugins' computations.
+    computing: plugin::pool::Pool,
     connections: Connections,
     changes: watch::Sender<u64>,
     /// Grows when what some caller may see has changed (and `changes` then grows too): events of callers read the
@@ -200,6 +204,8 @@ impl Host {
                 engine,
                 networks: Networks::default(),
                 solutions: Mutex::default(),
+                lives: tokio::sync::Mutex::default(),
+                computing: plugin::pool::Pool::default(),
                 connections: Connections::default(),
                 changes: watch::Sender::new(0),
                 access: AtomicU64::new(0),

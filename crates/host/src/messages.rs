@@ -121,6 +121,23 @@ pub struct SolutionInput {
     pub request_key: Option<String>,
 }
 
+/// Parameters of `solution_update`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct UpdateInput {
+    /// Handle or id of the solution.
+    pub solution: String,
+    /// `folder:PATH`, `tarball:PATH` or `npm:NAME@VERSION`.
+    #[serde(alias = "layer2Script")]
+    pub script: String,
+    /// Take also a version that is older than the one there, or has the same number.
+    #[serde(default)]
+    pub allow_not_newer: bool,
+    /// Idempotency: the same key gives the same approval.
+    #[serde(default)]
+    pub request_key: Option<String>,
+}
+
 /// A registered solution.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -20,6 +20,7 @@ pub(crate) mod fetch;
 pub(crate) mod lifecycle;
 #[doc(hidden)]
 pub mod measured;
+pub(crate) mod pool;
 #[cfg(test)]
 mod realm;
 pub(crate) mod vitals;
@@ -32,7 +33,7 @@ use budgets::Budgets;
 use entresol_package::manifest::LimitName;
 use entresol_sandbox::record::Recorder;
 use entresol_sandbox::{Engine, Instance, Limits, ModuleKind, Outgoing, Script};
-use lifecycle::Waiting;
+use lifecycle::{Calls, Waiting};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
@@ -134,8 +135,8 @@ impl Command {
 /// What the host orders an actor to do, besides its work.
 #[derive(Debug)]
 pub(crate) enum Order {
-    /// Finish what is open, end, and hand over the hooks that wait.
-    Leave(oneshot::Sender<Vec<Waiting>>),
+    /// Finish what is open, end, and hand over what waits.
+    Leave(Calls, oneshot::Sender<Vec<Waiting>>),
     /// Finish what is open and start afresh, recorded. Answered when that life begins.
     Record(Recorder, oneshot::Sender<()>),
     /// End the recording; the life goes on.
@@ -185,10 +186,10 @@ impl Plugin {
         &self.vitals
     }
 
-    /// Ends it when what is open is done, or soon; gives the hooks that were not done.
-    pub(crate) async fn leave(&self) -> Vec<Waiting> {
+    /// Ends it when what is open is done, or soon; gives the hooks that were not done, and maybe the calls that wait.
+    pub(crate) async fn leave(&self, calls: Calls) -> Vec<Waiting> {
         let (rest, left) = oneshot::channel();
-        if self.orders.send(Order::Leave(rest)).await.is_err() {
+        if self.orders.send(Order::Leave(calls, rest)).await.is_err() {
             return Vec::new();
         }
         left.await.unwrap_or_default()

@@ -1,16 +1,20 @@
 //! Solutions: what is proposed, what the user sees of it, what an install writes, and the plugins that run.
 
+mod update;
+
+pub(crate) use update::update_plan;
+
 use crate::approvals::{Proposal, Requester};
 use crate::backup::PACKAGES;
 use crate::error::{HostError, code};
 use crate::gateway::{Gateway, parse_address};
-use crate::interface::Interface;
+use crate::interface::{Action, Interface};
 use crate::messages::{ApprovalView, Row, SolutionInput, SolutionView};
 use crate::networks::check_name;
 use crate::plugin::assets::fetch_assets;
 use crate::plugin::budgets::Budgets;
 use crate::plugin::desk::Desk;
-use crate::plugin::lifecycle::{Waiting, is_background};
+use crate::plugin::lifecycle::{Calls, Waiting, is_background};
 use crate::plugin::{Plugin, Program, instantiate};
 use crate::text::quoted;
 use crate::wallet::{Contracts, export_warnings};
@@ -120,6 +124,7 @@ impl Host {
         }
         let urls = check_urls(&input.network_urls)?;
         let stated_path = input.key_path.as_deref().map(|text| self.free_path(text)).transpose()?;
+        self.room_for(&requester)?;
         let package = load_package(&input.script).await?;
         check_contracts(&package.manifest, gateway)?;
         let key_path = match stated_path.clone() {
@@ -138,31 +143,8 @@ impl Host {
         let deployed = package.manifest.deployments.iter().find(|d| d.chain.id() == chain_id && d.gateway == gateway);
         let from_block = input.from_block.or(deployed.and_then(|d| d.from_block)).unwrap_or(head);
 
-        let budgets = Arc::new(Budgets::new(LimitSet::granted(&package.manifest.requested())));
-        let mut program = Program {
-            solution: 0,
-            name: package.main_path.to_string(),
-            file: package.main_path.to_string(),
-            source: package.main.clone(),
-            kind: module_kind(package.kind),
-            limits: limits(&budgets, &package.manifest.requested()),
-            budgets,
-            context: json!({ "layer1": {}, "network": { "urls": [] }, "solution": { "name": name } }),
-            desk: Arc::default(),
-            interface_digest: String::new(),
-        };
-        program.context["layer1"] = json!({ "networkId": chain_id, "contracts": {} });
-        let engine = self.inner.engine.clone();
-        // Requests that the constructor makes are never looked at: the script has no capability yet.
-        let interface =
-            blocking(move || instantiate(&engine, &program, None).map(|(_, _, interface)| interface)).await?;
-
-        // A manifest may name a private address only where it lies in a folder of the user's own.
-        let own_hand = self.inner.config.allow_private_urls && input.script.starts_with("folder:");
-        fetch_assets(&self.inner.config.home, &package.manifest.assets, own_hand).await?;
-        let packages = self.inner.config.home.join(PACKAGES);
-        let (kept, directory) = (package.clone(), packages);
-        let package_dir = blocking(move || kept.store_into(&directory)).await?;
+        let interface = self.declared(&package, chain_id, &name).await?;
+        let package_dir = self.keep_package(&input.script, &package).await?;
         let grants: Vec<Permission> = package.manifest.requested();
         let plan = InstallPlan {
             solution: NewSolution {
@@ -187,7 +169,8 @@ impl Host {
         let owner = self.owner(plan.solution.owner_index)?;
         let (sentence, mut rows) =
             describe_install(&plan, &grants, &package.manifest.assets, &interface, chain_id, owner.address);
-        let mut warnings = install_warnings(&plan, &package.manifest, chain_id, gateway, stated_path.is_some());
+        let urls = &plan.solution.network_urls;
+        let mut warnings = install_warnings(urls, &package.manifest, chain_id, gateway, stated_path.is_some());
         if let Some(address) = gateway
             && let Some(found) = crate::inspect::inspect(&runtime.network, address).await?
         {
@@ -204,6 +187,39 @@ impl Host {
             ..Proposal::new("install", requester, plan.digest()?, &plan, sentence)?
         })
         .await
+    }
+
+    /// The interface that a package's script declares, read without any capability.
+    async fn declared(&self, package: &Package, chain_id: u64, name: &str) -> Result<Interface, HostError> {
+        let budgets = Arc::new(Budgets::new(LimitSet::granted(&package.manifest.requested())));
+        let program = Program {
+            solution: 0,
+            name: package.main_path.to_string(),
+            file: package.main_path.to_string(),
+            source: package.main.clone(),
+            kind: module_kind(package.kind),
+            limits: limits(&budgets, &package.manifest.requested()),
+            budgets,
+            context: json!({
+                "layer1": { "networkId": chain_id, "contracts": {} },
+                "network": { "urls": [] },
+                "solution": { "name": name },
+            }),
+            desk: Arc::default(),
+            interface_digest: String::new(),
+        };
+        let engine = self.inner.engine.clone();
+        // Requests that the constructor makes are never looked at: the script has no capability yet.
+        blocking(move || instantiate(&engine, &program, None).map(|(_, _, interface)| interface)).await
+    }
+
+    /// Fetches a package's assets and keeps a copy of what the user will decide about; gives its folder.
+    async fn keep_package(&self, script: &str, package: &Package) -> Result<PathBuf, HostError> {
+        // A manifest may name a private address only where it lies in a folder of the user's own.
+        let own_hand = self.inner.config.allow_private_urls && script.starts_with("folder:");
+        fetch_assets(&self.inner.config.home, &package.manifest.assets, own_hand).await?;
+        let (kept, directory) = (package.clone(), self.inner.config.home.join(PACKAGES));
+        blocking(move || kept.store_into(&directory)).await
     }
 
     /// Writes an approved install and starts the plugin. Called once more after a crash, it finds its own end.
@@ -266,37 +282,18 @@ impl Host {
                 return Ok(());
             }
         };
-        let chain_id = self.store().network(&spec.network)?.map(|network| network.chain_id).unwrap_or_default();
+        let chain_id = self.chain_id(spec)?;
         let contracts = Contracts::new(&manifest, chain_id, gateway_address)?;
-        let owner = self.owner(spec.owner_index)?;
         let granted = self.permissions(solution.id)?;
-        let context = json!({
-            "layer1": {
-                "networkId": chain_id,
-                "ownerAddress": owner.address.to_checksum(None),
-                "contracts": contracts.addresses(),
-            },
-            "network": { "urls": spec.network_urls },
-            "solution": { "id": solution.id, "name": spec.name, "title": spec.title },
-        });
-        let budgets = Arc::new(Budgets::new(LimitSet::granted(&granted)));
-        let desk = Arc::new(Desk::default());
-        let program = Program {
-            solution: solution.id,
-            name: format!("{}/{}", spec.name, package.main_path),
-            file: package.main_path.to_string(),
-            source: package.main,
-            kind: module_kind(package.kind),
-            limits: limits(&budgets, &granted),
-            budgets: Arc::clone(&budgets),
-            context,
-            desk: Arc::clone(&desk),
-            interface_digest: spec.interface_digest.clone(),
-        };
+        let program = self.program(solution, package, &contracts, &granted)?;
+        let (budgets, desk) = (Arc::clone(&program.budgets), Arc::clone(&program.desk));
         let background = is_background(&granted);
         let lazy = begin == Begin::WhenAsked && !background;
         let state = self.store().layer2_state(solution.id)?.unwrap_or_else(|| json!({}));
         let cancel = self.child_token();
+        let package_folder = self.package_folder(spec);
+        // Held until it is among those that run: what the script asks for first must find it there.
+        let mut solutions = locked(&self.inner.solutions);
         let running = Arc::new(Running {
             id: solution.id,
             name: spec.name.clone(),
@@ -315,15 +312,54 @@ impl Host {
             background,
             desk,
             assets: manifest.assets,
-            package_folder: self.package_folder(spec),
+            package_folder,
             state: watch::Sender::new((1, state)),
             cancel,
         });
-        locked(&self.inner.solutions).insert(solution.id, Arc::clone(&running));
+        solutions.insert(solution.id, Arc::clone(&running));
+        drop(solutions);
         self.access_changed();
         self.follow_layer1(&running);
         self.follow_schedule(&running);
         Ok(())
+    }
+
+    /// What the plugin of a solution runs.
+    fn program(
+        &self,
+        solution: &Solution,
+        package: Package,
+        contracts: &Contracts,
+        granted: &[Permission],
+    ) -> Result<Program, HostError> {
+        let spec = &solution.spec;
+        let owner = self.owner(spec.owner_index)?;
+        let context = json!({
+            "layer1": {
+                "networkId": self.chain_id(spec)?,
+                "ownerAddress": owner.address.to_checksum(None),
+                "contracts": contracts.addresses(),
+            },
+            "network": { "urls": spec.network_urls },
+            "solution": { "id": solution.id, "name": spec.name, "title": spec.title },
+        });
+        let budgets = Arc::new(Budgets::new(LimitSet::granted(granted)));
+        Ok(Program {
+            solution: solution.id,
+            name: format!("{}/{}", spec.name, package.main_path),
+            file: package.main_path.to_string(),
+            source: package.main,
+            kind: module_kind(package.kind),
+            limits: limits(&budgets, granted),
+            budgets,
+            context,
+            desk: Arc::default(),
+            interface_digest: spec.interface_digest.clone(),
+        })
+    }
+
+    fn chain_id(&self, spec: &NewSolution) -> Result<u64, HostError> {
+        Ok(self.store().network(&spec.network)?.map(|network| network.chain_id).unwrap_or_default())
     }
 
     /// Where the approved package lies: below this home, also when the wallet has moved.
@@ -365,6 +401,7 @@ impl Host {
     /// Not authorised; not found.
     pub async fn solution_remove(&self, actor: &Actor, name: &str) -> Result<(), HostError> {
         self.authorize(actor, &Operation::Decide, "solution_remove")?;
+        let _one_at_a_time = self.inner.lives.lock().await;
         let solution = self.find(name)?;
         let intent = Intent {
             solution: Some(solution.id),
@@ -390,18 +427,22 @@ impl Host {
     /// Not authorised; not found.
     pub async fn solution_restart(&self, actor: &Actor, name: &str) -> Result<SolutionView, HostError> {
         self.authorize(actor, &Operation::Propose, "solution_restart")?;
+        let _one_at_a_time = self.inner.lives.lock().await;
         let solution = self.find(name)?;
-        // What it was told of and has not finished goes to the next life, before anything newer.
-        let running = locked(&self.inner.solutions).get(&solution.id).cloned();
-        let mut waiting = Vec::new();
-        if let Some(running) = running {
-            running.cancel.cancel();
-            waiting = running.plugin.leave().await;
-        }
+        let waiting = self.drain(solution.id, Calls::Refuse).await;
         self.stop_solution(solution.id);
         self.start_solution(&solution, Begin::Now, waiting)?;
         self.changed();
         self.solution_view(&solution)
+    }
+
+    /// Lets the running plugin finish what is open, and ends it. Gives what it was told of and has not finished: that
+    /// goes to the next life, before anything newer.
+    async fn drain(&self, id: i64, calls: Calls) -> Vec<Waiting> {
+        let running = locked(&self.inner.solutions).get(&id).cloned();
+        let Some(running) = running else { return Vec::new() };
+        running.cancel.cancel();
+        running.plugin.leave(calls).await
     }
 
     /// What a solution was granted, in words.
@@ -542,7 +583,7 @@ impl Host {
             status: solution.status.as_str().to_owned(),
             plugin: plugin.unwrap_or_else(|| "stopped".to_owned()),
             interface_digest: spec.interface_digest.clone(),
-            actions: interface.actions.iter().map(crate::interface::Action::view).collect(),
+            actions: interface.actions.iter().map(Action::view).collect(),
             state_names: interface.state.iter().map(|state| state.name.clone()).collect(),
             state_types: interface.state.iter().map(crate::interface::Typed::view).collect(),
             grants: self.permissions(solution.id)?.iter().map(ToString::to_string).collect(),
@@ -707,21 +748,23 @@ fn describe_install(
         row("Keys below", spec.key_path.clone()),
     ];
     rows.extend(grants.iter().map(|grant| row("May", grant.to_string())));
-    for asset in assets {
-        let from =
-            asset.url.as_deref().map_or_else(|| "in the package".to_owned(), |url| format!("fetched from {url}"));
-        let value = format!("{}: {} bytes, {from}, SHA-256 {}", quoted(&asset.name), asset.size, asset.sha256);
-        rows.push(row("Asset", value));
-    }
-    for action in &interface.actions {
-        let asks = if action.read_only { ", only reads" } else { "" };
-        rows.push(row("Offers", format!("{}{asks} — {}", action.signature(), quoted(&action.description))));
-    }
+    rows.extend(assets.iter().map(|asset| row("Asset", asset_text(asset))));
+    rows.extend(interface.actions.iter().map(|action| row("Offers", offered(action))));
     (format!("Add the solution {:?} and let its script run in the sandbox?", spec.name), rows)
 }
 
+fn asset_text(asset: &Asset) -> String {
+    let from = asset.url.as_deref().map_or_else(|| "in the package".to_owned(), |url| format!("fetched from {url}"));
+    format!("{}: {} bytes, {from}, SHA-256 {}", quoted(&asset.name), asset.size, asset.sha256)
+}
+
+fn offered(action: &Action) -> String {
+    let asks = if action.read_only { ", only reads" } else { "" };
+    format!("{}{asks} — {}", action.signature(), quoted(&action.description))
+}
+
 fn install_warnings(
-    plan: &InstallPlan,
+    urls: &[String],
     manifest: &Manifest,
     chain_id: u64,
     gateway: Option<Address>,
@@ -735,7 +778,7 @@ fn install_warnings(
             "The publisher of this package does not list this gateway contract: be sure that you trust it.".into(),
         );
     }
-    for url in &plan.solution.network_urls {
+    for url in urls {
         if !manifest.knows_url(chain_id, url) {
             warnings.push(format!("The publisher of this package does not list the URL {url}."));
         }
@@ -750,9 +793,14 @@ pub(crate) fn install_plan(intent: &Json) -> Result<InstallPlan, HostError> {
     serde_json::from_value(intent.clone()).map_err(|e| HostError::internal(format!("install plan: {e}")))
 }
 
-/// The permissions that an install asks for.
-pub(crate) fn asked_permissions(intent: &Json) -> Result<Vec<Permission>, HostError> {
-    install_plan(intent)?.grants.iter().map(|text| parse_permission(text)).collect()
+/// The permissions that an install or an update asks for; none for requests of other kinds, which have none to refuse.
+pub(crate) fn asked_permissions(kind: &str, intent: &Json) -> Result<Option<Vec<Permission>>, HostError> {
+    let grants = match kind {
+        "install" => install_plan(intent)?.grants,
+        "update" => update_plan(intent)?.grants,
+        _ => return Ok(None),
+    };
+    grants.iter().map(|text| parse_permission(text)).collect::<Result<_, _>>().map(Some)
 }
 
 fn parse_permission(text: &str) -> Result<Permission, HostError> {

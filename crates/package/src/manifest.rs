@@ -9,7 +9,7 @@ mod limits;
 mod permission;
 mod values;
 
-pub use asset::{ASSET_LIMIT, Asset, AssetDigest, Compute};
+pub use asset::{ASSET_LIMIT, ASSETS_LIMIT, Asset, AssetDigest, Compute};
 pub use contract::{Contract, ContractFunction, GATEWAY, Role};
 pub use limits::{LIMITS, Limit, LimitName, LimitSet, LimitValue, Unit};
 pub use permission::{

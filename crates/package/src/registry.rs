@@ -32,3 +32,11 @@ pub fn is_valid_name(name: &str) -> bool {
 pub fn is_exact_version(version: &str) -> bool {
     version.len() <= 128 && semver::Version::parse(version).is_ok()
 }
+
+/// How two exact versions stand to each other, as npm orders them: what follows a `+` says nothing. None where one of
+/// them is no version.
+#[must_use]
+pub fn compare_versions(one: &str, other: &str) -> Option<std::cmp::Ordering> {
+    let parse = |text| semver::Version::parse(text).ok();
+    Some(parse(one)?.cmp_precedence(&parse(other)?))
+}

@@ -67,6 +67,31 @@ fn get(connection: &Connection, id: u64) -> Result<CallerGrant, StoreError> {
     found.ok_or_else(|| StoreError::NotFound { what: "caller grant", id: id.to_string() })
 }
 
+/// Puts what is left of each grant on a solution in the grant's place; the old one stays as history. See
+/// [`Consent::narrows`](crate::Consent).
+pub(crate) fn narrow(
+    tx: &Connection,
+    solution: SolutionId,
+    narrows: &dyn Fn(&Value) -> Option<Option<Value>>,
+    now: u64,
+) -> Result<(), StoreError> {
+    let mut statement =
+        tx.prepare_cached("SELECT * FROM caller_grants WHERE solution = ?1 AND revoked_at IS NULL ORDER BY id")?;
+    let held: Vec<CallerGrant> = statement.query_map([solution], read)?.collect::<Result<_, _>>()?;
+    for grant in held {
+        let Some(left) = narrows(&grant.caveats) else { continue };
+        tx.execute("UPDATE caller_grants SET revoked_at = ?2 WHERE id = ?1", (grant.id, now))?;
+        if let Some(caveats) = left {
+            tx.execute(
+                "INSERT INTO caller_grants (caller, solution, caveats, granted_at, expires_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5)",
+                (&grant.caller, solution, row::to_json(&caveats)?, now, grant.expires_at),
+            )?;
+        }
+    }
+    Ok(())
+}
+
 impl Store {
     /// Grants a caller access to a solution in place of what it had there, and ends `approval` (state `done`, the given
     /// outcome) in the same transaction.

@@ -89,6 +89,14 @@ pub enum StoreError {
         /// The path.
         key_path: String,
     },
+    /// The solution has another package than the update starts from, or was removed.
+    #[error(
+        "solution {id} was changed or removed meanwhile; nothing was changed, look at it and propose the update again"
+    )]
+    SolutionChanged {
+        /// The solution.
+        id: SolutionId,
+    },
     /// An approval can be decided only while it is pending.
     #[error("approval {id} is {state}, not pending; nothing was decided")]
     NotPending {

@@ -51,7 +51,7 @@ pub use peers::{App, Callers, Profile};
 pub use policies::{Policy, PolicyFilter, PolicyState};
 pub use reservations::{NewReservation, Reservation, ReservationState, ReservationView, WindowSum};
 pub use schedule::Job;
-pub use solutions::{Grant, NewSolution, Solution, SolutionStatus};
+pub use solutions::{Consent, Grant, NewSolution, Solution, SolutionStatus, SolutionUpdate};
 pub use transactions::{Transaction, TransactionState, TransactionUpdate};
 pub use transfers::{NewTransfer, Transfer, TransferFilter, TransferKind, TransferUpdate};
 

@@ -83,6 +83,27 @@ pub(crate) fn get(connection: &Connection, id: u64) -> Result<Policy, StoreError
     found.ok_or_else(|| StoreError::NotFound { what: "policy", id: id.to_string() })
 }
 
+/// Pauses every active policy on a solution whose rule is such, and says how many.
+pub(crate) fn pause(
+    tx: &Connection,
+    solution: SolutionId,
+    which: &dyn Fn(&Value) -> bool,
+    reason: &str,
+    now: u64,
+) -> Result<usize, StoreError> {
+    let mut statement =
+        tx.prepare_cached("SELECT * FROM policies WHERE solution = ?1 AND state = 'active' ORDER BY id")?;
+    let active: Vec<Policy> = statement.query_map([solution], read)?.collect::<Result<_, _>>()?;
+    let mut paused = 0;
+    for policy in active.iter().filter(|policy| which(&policy.rule)) {
+        paused += tx.execute(
+            "UPDATE policies SET state = ?2, reason = ?3, updated_at = ?4 WHERE id = ?1",
+            (policy.id, PolicyState::Paused, reason, now),
+        )?;
+    }
+    Ok(paused)
+}
+
 impl Store {
     /// Stores a new policy, active at once. A changed rule is a new policy: revoke the old one.
     ///

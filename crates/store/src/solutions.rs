@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::approvals::{self, ApprovalState};
 use crate::database::{Store, begin};
 use crate::row::text_enum;
-use crate::{SolutionId, StoreError, row};
+use crate::{SolutionId, StoreError, callers, policies, row};
 
 text_enum! {
     /// Whether a solution runs.
@@ -77,6 +77,50 @@ impl std::ops::Deref for Solution {
 
     fn deref(&self) -> &NewSolution {
         &self.spec
+    }
+}
+
+/// What an update changes of a solution. Everything else stays: its id, name, network, owner, gateway, URLs, key path
+/// and first block, its database, its accounts and its history.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SolutionUpdate {
+    /// SHA-512 of the package that it takes the place of: with another one nothing is written.
+    pub from_sha512: String,
+    /// Title from the new manifest.
+    pub title: String,
+    /// Its version.
+    pub package_version: String,
+    /// SHA-512 of what was approved, hex.
+    pub package_sha512: String,
+    /// Directory that holds the approved copy.
+    pub package_dir: String,
+    /// Digest of the interface that it declares.
+    pub interface_digest: String,
+    /// That interface.
+    pub interface: Value,
+    /// The new manifest.
+    pub manifest: Value,
+    /// Permissions that it gets by the update.
+    pub granted: Vec<String>,
+    /// Permissions that it loses.
+    pub revoked: Vec<String>,
+    /// Why policies are paused, in words.
+    pub reason: String,
+    /// A note of the host's in the table of settings. One that stands there already is kept: it is older.
+    pub note: (String, Value),
+}
+
+/// What an update does to consent that was given before.
+pub struct Consent<'a> {
+    /// Whether a policy with this rule is paused.
+    pub pauses: &'a dyn Fn(&Value) -> bool,
+    /// What is left of a caller's grant with these caveats, where it is not the same: `Some(None)` for nothing.
+    pub narrows: &'a dyn Fn(&Value) -> Option<Option<Value>>,
+}
+
+impl std::fmt::Debug for Consent<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Consent").finish_non_exhaustive()
     }
 }
 
@@ -227,6 +271,63 @@ impl Store {
         }
         write_point!("store.solution.install", tx.commit())?;
         Ok(Solution { id, spec: new.clone(), status: SolutionStatus::Active, created_at: now })
+    }
+
+    /// Puts another package in the place of a solution's, with everything that follows from it: permissions, paused
+    /// policies, narrowed grants of callers and the end of `approval`, all in one transaction. Gives the solution as it
+    /// is now, and how many policies were paused.
+    ///
+    /// # Errors
+    /// [`SolutionChanged`](StoreError::SolutionChanged) when its package is not the one that the update starts from, or
+    /// it was removed; [`NotApproved`](StoreError::NotApproved) when the approval is in any other state. Nothing is
+    /// changed then.
+    pub fn update_solution(
+        &self,
+        id: SolutionId,
+        update: &SolutionUpdate,
+        consent: &Consent<'_>,
+        (approval, outcome): (u64, &Value),
+        now: u64,
+    ) -> Result<(Solution, usize), StoreError> {
+        let mut connection = self.connection();
+        let tx = begin(&mut connection)?;
+        let changed = tx.execute(
+            "UPDATE solutions SET title = ?3, package_version = ?4, package_sha512 = ?5, package_dir = ?6,
+                interface_digest = ?7, interface = ?8, manifest = ?9
+             WHERE id = ?1 AND package_sha512 = ?2 AND status <> 'removed'",
+            rusqlite::params![
+                id,
+                update.from_sha512,
+                update.title,
+                update.package_version,
+                update.package_sha512,
+                update.package_dir,
+                update.interface_digest,
+                row::to_json(&update.interface)?,
+                row::to_json(&update.manifest)?,
+            ],
+        )?;
+        if changed == 0 {
+            return Err(StoreError::SolutionChanged { id });
+        }
+        for permission in &update.revoked {
+            put_grant(&tx, id, permission, false, now)?;
+        }
+        for permission in &update.granted {
+            put_grant(&tx, id, permission, true, now)?;
+        }
+        let paused = policies::pause(&tx, id, consent.pauses, &update.reason, now)?;
+        callers::narrow(&tx, id, consent.narrows, now)?;
+        let (key, note) = &update.note;
+        tx.execute(
+            "INSERT INTO meta (key, value) VALUES (?1, ?2)
+             ON CONFLICT (key) DO UPDATE SET value = ?2 WHERE value = 'null'",
+            (key, row::to_json(note)?),
+        )?;
+        approvals::finish(&tx, approval, ApprovalState::Done, outcome, Some(id))?;
+        let solution = tx.prepare_cached("SELECT * FROM solutions WHERE id = ?1")?.query_row([id], read)?;
+        write_point!("store.solution.update", tx.commit())?;
+        Ok((solution, paused))
     }
 
     /// All solutions that are not removed, oldest first.

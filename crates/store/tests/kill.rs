@@ -8,10 +8,10 @@ use std::process::Command;
 
 use entresol_durable::{KILL_AT, REGISTRY};
 use entresol_store::{
-    App, ApprovalState, CallState, CallerConnection, CallerGrant, CallerGrantFilter, Callers, Decision, JournalFilter,
-    JournalIntent, Network, NewApproval, NewCall, NewReservation, NewSolution, NewTransfer, PolicyState,
-    ReservationState, SolutionStatus, Store, Transaction, TransactionState, TransactionUpdate, TransferKind,
-    TransferUpdate,
+    App, ApprovalFilter, ApprovalState, CallState, CallerConnection, CallerGrant, CallerGrantFilter, Callers, Consent,
+    Decision, JournalFilter, JournalIntent, Network, NewApproval, NewCall, NewReservation, NewSolution, NewTransfer,
+    PolicyState, ReservationState, SolutionStatus, SolutionUpdate, Store, Transaction, TransactionState,
+    TransactionUpdate, TransferKind, TransferUpdate,
 };
 use serde_json::{Value, json};
 
@@ -96,6 +96,24 @@ fn request() -> NewApproval {
         shown: Value::Null,
         created_at: 3,
         expires_at: 100,
+    }
+}
+
+fn update() -> SolutionUpdate {
+    let text = |text: &str| text.to_owned();
+    SolutionUpdate {
+        from_sha512: text("00"),
+        title: text("Payments"),
+        package_version: text("1.1.0"),
+        package_sha512: text("01"),
+        package_dir: text("packages/01"),
+        interface_digest: text("0x01"),
+        interface: json!({ "actions": [] }),
+        manifest: json!({}),
+        granted: vec![text("\"new\"")],
+        revoked: vec![],
+        reason: text("another package"),
+        note: (text("updated:1"), json!({ "fromVersion": "1.0.0" })),
     }
 }
 
@@ -361,6 +379,33 @@ const LIFE: &[Step] = &[
             assert_eq!(store.release_reservations("call:2", 18).expect("released"), 1);
         },
         written: |store| reserved(store, "call:2") == Some(ReservationState::Released),
+    },
+    Step {
+        point: "store.solution.update",
+        write: |store| {
+            let request = NewApproval { request_key: Some("update-1".to_owned()), ..request() };
+            let approval = store.create_approval(&request).expect("stored").id;
+            // It is decided already when this was killed later.
+            let _ = store.decide_approval(approval, "0xaa", Decision::Approve, &Value::Null, "user", 18);
+            let consent = Consent { pauses: &|_| true, narrows: &|_| Some(None) };
+            store.update_solution(SOLUTION, &update(), &consent, (approval, &json!({})), 18).expect("updated");
+        },
+        written: |store| {
+            let Some(solution) = store.solution(SOLUTION).expect("read") else { return false };
+            let new = solution.package_sha512 == "01";
+            let holds = store.active_grants(SOLUTION).expect("read");
+            let parts = [
+                solution.package_version == "1.1.0",
+                holds.contains(&"\"new\"".to_owned()),
+                store.policy(POLICY).is_ok_and(|policy| policy.state != PolicyState::Active),
+                store.meta("updated:1").expect("read").is_some(),
+                store.approvals(ApprovalFilter::default()).expect("read").iter().any(|one| {
+                    one.request.request_key.as_deref() == Some("update-1") && one.state == ApprovalState::Done
+                }),
+            ];
+            assert_eq!(parts, [new; 5], "all of it or nothing of it");
+            new
+        },
     },
     Step {
         point: "store.policy.state",

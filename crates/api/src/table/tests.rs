@@ -29,6 +29,7 @@ fn what_needs_no_proof_is_a_closed_list() {
             "solution_add",
             "solutions",
             "solution",
+            "solution_update",
             "solution_restart",
             "gateway",
             "state",

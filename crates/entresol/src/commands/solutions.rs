@@ -1,9 +1,9 @@
-//! Solutions: add, list, show, remove; their actions.
+//! Solutions: add, list, show, update, remove; their actions.
 
 use std::path::Path;
 
 use anyhow::bail;
-use entresol_host::messages::{ActionView, ApprovalView, GatewayView, SolutionInput, SolutionView};
+use entresol_host::messages::{ActionView, ApprovalView, GatewayView, SolutionInput, SolutionView, UpdateInput};
 use serde_json::{Value as Json, json};
 
 use crate::cli::{Solution, SolutionAdd};
@@ -50,6 +50,18 @@ pub(crate) async fn solution(context: &Context, command: Solution) -> anyhow::Re
             let view: GatewayView = daemon.get("gateway", json!({ "solution": solution })).await?;
             drop(progress);
             context.out.either(&view, checked)
+        }
+        Solution::Update(args) => {
+            let input = UpdateInput {
+                solution: args.solution,
+                script: script(&args.script)?,
+                allow_not_newer: args.allow_not_newer,
+                request_key: args.key.request_key,
+            };
+            let progress = Progress::new(context.out, "reading the package");
+            let approval: ApprovalView = daemon.get("solution_update", input).await?;
+            drop(progress);
+            proposed(context, &approval)
         }
         Solution::Remove { solution } => {
             daemon.call("solution_remove", json!({ "solution": solution })).await?;

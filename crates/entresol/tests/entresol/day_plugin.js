@@ -68,6 +68,12 @@ export default class Day {
   // More requests in one turn than the sandbox lets pass: the instance ends at once.
   faint() { for (let i = 0; i < 2000; i++) this.wallet.getFromLocalDb("x"); }
 
+  async onUpdate({ fromVersion }) {
+    const times = Number((await this.wallet.getFromLocalDb("updated")) ?? 0) + 1;
+    await this.wallet.persist("updated", times);
+    await this.wallet.updateLayer2State({ updated: { times, from: fromVersion } });
+  }
+
   async onSchedule({ name, data }) {
     let said = "done";
     try {

@@ -1,6 +1,6 @@
 //! The actor that owns a sandbox instance. See [`crate::plugin`] for who owns whom.
 
-use super::lifecycle::{BackOff, GRACE, Idle, Queue, Stir, Waiting, survives, while_down};
+use super::lifecycle::{BackOff, Calls, GRACE, Idle, Queue, Stir, Waiting, survives, while_down};
 use super::vitals::{Vitals, Wrong};
 use super::{Answer, Cause, Command, Order, Program, Status, instantiate, stopped, undelivered};
 use crate::error::{HostError, code};
@@ -309,14 +309,16 @@ impl Actor {
     /// Does what was ordered, between two lives. False when the actor ends.
     fn obey(&mut self, order: Order) -> bool {
         match order {
-            Order::Leave(rest) => {
+            Order::Leave(calls, rest) => {
                 self.commands.close();
                 while let Ok(command) = self.commands.try_recv() {
                     self.queue.push(command);
                 }
                 let gone = "it was stopped";
                 self.status.send_replace(Status::Stopped(gone.into()));
-                self.queue.refuse_calls(&stopped(gone));
+                if calls == Calls::Refuse {
+                    self.queue.refuse_calls(&stopped(gone));
+                }
                 let _ = rest.send(std::mem::take(&mut self.queue).into_rest());
                 false
             }
@@ -378,7 +380,8 @@ impl Actor {
         self.handle(&mut life, outgoing);
         // When nobody knows, the plugin is told to look: its data may be older than what it has signed.
         let restored = self.host.restored(self.program.solution).unwrap_or(true);
-        let arg = json!({ "restored": restored });
+        let updated = self.host.updated(self.program.solution).unwrap_or_default();
+        let arg = json!({ "restored": restored, "updated": updated });
         let on_start = Message::Hook { id: ON_START, hook: "onStart", arg: &arg };
         let mut end = life.send(&on_start, Some(ON_START)).err().map(Refused::into_end);
         while end.is_none() {
@@ -688,6 +691,7 @@ impl Actor {
                         )));
                     }
                     life.started = true;
+                    self.host.update_told(self.program.solution);
                     self.status.send_replace(Status::Running);
                     self.host.changed();
                 } else if let Some(answer) = open.answer {

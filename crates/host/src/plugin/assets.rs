@@ -30,7 +30,7 @@ pub(crate) async fn fetch_assets(home: &Path, assets: &[Asset], own_hand: bool) 
         asset.check(&bytes).map_err(|e| HostError::invalid(e.to_string()))?;
         let write = || {
             path.parent().map_or(Ok(()), create_private_dir)?;
-            write_point!("package.tarball.write", write_file_atomically(&path, &bytes, false))
+            write_point!("host.asset.write", write_file_atomically(&path, &bytes, false))
         };
         write().map_err(|e| HostError::internal(format!("asset {:?} cannot be kept: {e}", asset.name)))?;
     }

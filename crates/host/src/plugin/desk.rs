@@ -9,13 +9,14 @@
 //! when its output was read, or when the request that ran it is gone.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 
 use entresol_sandbox::{Asset, HostCalls, Progress};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::crypto::Crypto;
+use super::pool::Share;
 use crate::error::{HostError, code};
 use crate::locked;
 
@@ -33,6 +34,8 @@ pub(crate) struct Desk {
     /// Compiled once for a running solution; other solutions with the same bytes share them.
     pub(crate) assets: tokio::sync::Mutex<HashMap<String, Asset>>,
     pub(crate) running: Semaphore,
+    /// Its part of the memory of all computations.
+    pub(crate) share: OnceLock<Share>,
 }
 
 #[derive(Debug, Default)]
@@ -60,7 +63,12 @@ enum Stage {
 
 impl Default for Desk {
     fn default() -> Self {
-        Self { tickets: Mutex::default(), assets: tokio::sync::Mutex::default(), running: Semaphore::new(MAX_RUNNING) }
+        Self {
+            tickets: Mutex::default(),
+            assets: tokio::sync::Mutex::default(),
+            running: Semaphore::new(MAX_RUNNING),
+            share: OnceLock::new(),
+        }
     }
 }
 

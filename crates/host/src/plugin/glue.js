@@ -424,9 +424,16 @@
         return;
       case "hook":
         finish(message.id, () => {
-          const hook = plugin[message.hook];
-          if (typeof hook !== "function") return null;
-          return apply(hook, plugin, [decode(message.arg)]);
+          const arg = decode(message.arg);
+          const run = (name, value) => {
+            const hook = plugin[name];
+            return typeof hook === "function" ? apply(hook, plugin, [value]) : null;
+          };
+          if (message.hook !== "onStart" || !arg.updated) return run(message.hook, arg);
+          // The data of the version before are brought up to date before anything else runs.
+          const before = new PromiseCtor((yes) => yes(run("onUpdate", arg.updated)));
+          defineProperty(before, "constructor", { __proto__: null, value: undefined });
+          return apply(promiseThen, before, [() => run("onStart", arg)]);
         });
         return;
       case "reply": {

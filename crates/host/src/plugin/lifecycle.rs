@@ -123,6 +123,15 @@ pub(super) fn survives(hook: &str) -> bool {
     !matches!(hook, "onUserInput" | "getLayer2State" | "onStart")
 }
 
+/// What becomes of calls that wait when an actor leaves for another of its solution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Calls {
+    /// Their callers are told that the script has not seen them.
+    Refuse,
+    /// The next actor gets them: its script has the same actions.
+    HandOver,
+}
+
 /// What waits for the next life, in order.
 #[derive(Debug, Default)]
 pub(super) struct Queue {

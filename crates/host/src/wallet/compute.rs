@@ -23,6 +23,8 @@ impl Host {
         let work = async {
             let asset = self.compiled(request, name).await?;
             let _turn = desk.running.acquire().await.map_err(|_| cancelled())?;
+            let pool = &self.inner.computing;
+            let _memory = pool.reserve(desk.share.get_or_init(|| pool.share()), limits.memory_bytes).await?;
             let mut computation = self.inner.engine.compute(&asset, export, input, &limits).map_err(failed)?;
             let mut told = computation.progress();
             let outcome = computation.outcome();

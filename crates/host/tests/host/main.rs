@@ -22,6 +22,7 @@ mod site_bundles;
 mod site_signing;
 mod sites;
 mod support;
+mod update;
 
 use entresol_host::error::code;
 use entresol_host::messages::{ActivityFilter, Decision, GatewayCallInput};

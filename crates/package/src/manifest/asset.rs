@@ -8,6 +8,10 @@ use super::{ByteSize, ManifestError, PackagePath, values};
 /// Largest asset. The sandbox takes no larger one: a compiler needs seconds for each megabyte.
 pub const ASSET_LIMIT: u64 = 16 << 20;
 
+/// Most bytes of all assets of a package. Those with a URL are fetched before the user has decided, so this is also what
+/// a proposal can make the wallet fetch and keep.
+pub const ASSETS_LIMIT: u64 = 64 << 20;
+
 /// Longest name of an asset.
 const NAME_LIMIT: usize = 48;
 
@@ -139,6 +143,11 @@ pub(super) fn validate(assets: &[Asset], compute: Option<Compute>) -> Result<(),
         if assets[..index].iter().any(|other| other.name == asset.name) {
             return Err(ManifestError::new(format!("{field}.name"), format!("{:?} stands twice", asset.name)));
         }
+    }
+    let all: u64 = assets.iter().map(|asset| asset.size).sum();
+    if all > ASSETS_LIMIT {
+        let problem = format!("have {all} bytes together; the most is {ASSETS_LIMIT}");
+        return Err(ManifestError::new("layer2.assets", problem));
     }
     match (assets.is_empty(), compute) {
         (false, None) => Err(ManifestError::new("layer2.assets", "are of no use without layer2.permissions.compute")),

@@ -270,6 +270,9 @@ fn heavy_work_has_a_ceiling_and_comes_with_assets_only() {
         let error = with(compute, asset.clone());
         assert!(error.contains(expected), "{error:?} should say {expected:?}");
     }
+    let large = |n: u32| json!({ "name": format!("a{n}"), "url": "https://files.example/a", "sha256": "00".repeat(32), "size": 16 << 20 });
+    let error = with(json!({ "memory": "1 MiB", "seconds": 1 }), (0..5).map(large).collect());
+    assert!(error.contains("layer2.assets: have 83886080 bytes together; the most is 67108864"), "{error}");
     let error = with(json!({ "memory": "1 MiB", "seconds": 1 }), json!([]));
     assert!(error.contains("layer2.permissions.compute: is of no use without layer2.assets"), "{error}");
 }

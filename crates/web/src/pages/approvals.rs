@@ -10,7 +10,7 @@ use crate::text::{document, shown, time, when};
 
 /// Kind of the requests to see accounts.
 pub(crate) const CONNECT: &str = "connect";
-/// Label of an install's rows that stand for permissions: each can be refused.
+/// Label of the rows of an install or update that stand for permissions asked for: each can be refused.
 const PERMISSION: &str = "May";
 
 /// Requests that wait. `accounts` are the user's, where one of the requests is to see some.
@@ -56,6 +56,7 @@ pub(crate) fn approval(approval: &ApprovalView, accounts: &[AccountView], status
 fn words(kind: &str) -> (&'static str, &'static str) {
     match kind {
         "install" => ("A plugin wants to be installed", "Install"),
+        "update" => ("A plugin gets another version", "Update"),
         "caller" => ("Someone wants to ask for actions", "Allow"),
         "connect" => ("Someone wants to see your accounts", "Connect"),
         "network" => ("Someone wants to use another network", "Allow"),
@@ -82,7 +83,7 @@ fn request(approval: &ApprovalView, accounts: &[AccountView], locked: bool) -> M
             p.topic { span { (topic) } " " (badge(&approval.state)) }
             h2.sentence data-see { (shown(&approval.sentence)) }
             @for warning in &approval.warnings { p.warning role="note" { strong { "Careful: " } (shown(warning)) } }
-            (rows(&approval.rows, waits && approval.kind == "install"))
+            (rows(&approval.rows, waits && matches!(approval.kind.as_str(), "install" | "update")))
             @if waits && approval.kind == CONNECT { (choice(&approval.rows, accounts)) }
             @if !approval.causes.is_empty() {
                 (facts(&[("Caused by", html! { @for cause in &approval.causes { div { (shown(cause)) } } })]))

@@ -10,7 +10,7 @@ use serde_json::{Value as Json, json};
 
 use super::life::{Day, Step};
 use super::script::{
-    BLOCKS, DESK, EVENTS, FRIEND, PROMISED, READ, START, WORDS, boss, connected, find, finney, grants,
+    BLOCKS, COMPUTE, DESK, EVENTS, FRIEND, PROMISED, READ, START, WORDS, boss, connected, find, finney, grants,
 };
 
 /// What the user was told had happened.
@@ -55,7 +55,9 @@ pub(crate) fn compare(day: &mut Day) -> Step {
     assert_eq!((&seen[0]["caller"], &seen[0]["network"]), (&json!(DESK), &json!("dev")));
     assert_eq!(seen[0]["accounts"][0]["index"], 1, "{seen:?}");
     let boss = grants(day, "boss")?;
-    assert!(boss.contains(&json!(READ)) && boss.contains(&json!(BLOCKS)) && boss.len() == 4, "{boss:?}");
+    let held = [READ, BLOCKS, COMPUTE].iter().all(|&permission| boss.contains(&json!(permission)));
+    assert!(held && boss.len() == 5, "{boss:?}");
+    assert_eq!(day.call("solution", json!({ "solution": "boss" }))?["package"], "day-boss@1.1.0");
     let till = grants(day, "till")?;
     assert!(till.contains(&json!(READ)) && till.contains(&json!(BLOCKS)) && !till.contains(&json!(EVENTS)), "{till:?}");
     let names: Vec<_> = day.list("solutions", json!({}))?.into_iter().map(|one| one["name"].clone()).collect();
@@ -70,6 +72,7 @@ pub(crate) fn compare(day: &mut Day) -> Step {
     let told: Vec<_> = notices.iter().filter(|one| one["text"] == WORDS).collect();
     assert!(told.len() == 1 && told[0]["read"] == true, "{notices:?}");
     let state = day.call("state", json!({ "solution": "boss" }))?["state"].clone();
+    assert_eq!(state["updated"]["from"], "1.0.0", "{state}");
     for name in &day.model.fired {
         assert!(state[name]["times"].as_u64().is_some_and(|times| times >= 1), "{name}: {state}");
     }

@@ -1,6 +1,10 @@
 //! The day, step by step. A step that was cut off is done again from its beginning: it looks first, then does what is
 //! not there yet, as a person or a careful script would.
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::path::Path;
+
 use alloy::primitives::{Address, U256, address};
 use serde_json::{Value as Json, json};
 
@@ -14,6 +18,13 @@ pub(crate) const START: u128 = 10_000_000_000_000_000_000;
 pub(crate) const WORDS: &str = "The shop opens at nine";
 /// Of the plugin's own transfer.
 pub(crate) const PROMISED: &str = "77";
+
+/// A WebAssembly asset of the boss's, which the wallet fetches.
+const WORK: &[u8] = include_bytes!("../../../../sandbox/assets/work.wasm");
+const WORK_SHA256: &str = "40f3f52a38a8a86e70cbf9badde7d8834fcca84e4490972e162d04048c16ec09";
+/// What the boss may with its new version.
+pub(crate) const COMPUTE: &str =
+    "run heavy computations beside itself, each with up to 1 MiB of memory and 1 s of processor time";
 
 pub(crate) const READ: &str = "read layer 1";
 pub(crate) const BLOCKS: &str = "be told of new layer-1 blocks";
@@ -157,6 +168,26 @@ pub(crate) const SCRIPT: &[Line] = &[
         }
         Ok(())
     }),
+    ("another version of boss", |day| {
+        let folder = day.desk.path().join("boss-2");
+        if !folder.exists() {
+            let layer2 = json!({
+                "permissions": {
+                    "keys": { "curve": "secp256k1" }, "localDatabase": { "quota": "1 MiB" }, "layer1": ["read"],
+                    "compute": { "memory": "1 MiB", "seconds": 1 } },
+                "optionalPermissions": { "layer1": ["blocks"] },
+                "assets": [{ "name": "work", "url": serve(WORK), "sha256": WORK_SHA256, "size": WORK.len() }] });
+            write_package(&folder, "boss", "1.1.0", &layer2);
+        }
+        let script = format!("folder:{}", folder.display());
+        let request = json!({ "solution": "boss", "script": script, "requestKey": "update boss" });
+        let request = day.call("solution_update", request)?;
+        day.approve(&request, &[])?;
+        // A daemon that was killed right after the switch lets it sleep until it is asked.
+        let recall = json!({ "solution": "boss", "action": "recall", "params": { "key": "breakfast" } });
+        assert_eq!(day.call("call", recall)?, "eggs");
+        until_fired(day, "updated")
+    }),
     ("accounts on layer 2", |day| {
         day.act("till", "open", json!({}))?;
         day.act("boss", "open", json!({}))?;
@@ -292,19 +323,40 @@ pub(crate) const SCRIPT: &[Line] = &[
     }),
 ];
 
+fn write_package(folder: &Path, name: &str, version: &str, layer2: &Json) {
+    std::fs::create_dir(folder).expect("made");
+    let mut manifest = json!({
+        "name": format!("day-{name}"), "version": version, "type": "module", "main": "index.js",
+        "layer2": { "apiVersion": 1, "dataVersion": 1, "title": name, "description": "A plugin of the day." },
+    });
+    for (field, value) in layer2.as_object().expect("an object") {
+        manifest["layer2"][field] = value.clone();
+    }
+    std::fs::write(folder.join("package.json"), manifest.to_string()).expect("written");
+    std::fs::write(folder.join("index.js"), include_str!("../day_plugin.js")).expect("written");
+}
+
+/// A web server that has this one file, until the test ends; gives its address.
+fn serve(file: &'static [u8]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/file", listener.local_addr().expect("an address"));
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            let mut head = [0; 4096];
+            let head_of = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", file.len());
+            // A daemon that was killed meanwhile hears nothing.
+            let _ = stream.read(&mut head);
+            let _ = stream.write_all(head_of.as_bytes()).and_then(|()| stream.write_all(file));
+        }
+    });
+    url
+}
+
 fn install(day: &mut Day, name: &str, layer2: Json, refuse: &[&str]) -> Step {
     let folder = day.desk.path().join(name);
     if !folder.exists() {
-        std::fs::create_dir(&folder).expect("made");
-        let mut manifest = json!({
-            "name": format!("day-{name}"), "version": "1.0.0", "type": "module", "main": "index.js",
-            "layer2": { "apiVersion": 1, "dataVersion": 1, "title": name, "description": "A plugin of the day." },
-        });
-        for (field, value) in layer2.as_object().expect("an object") {
-            manifest["layer2"][field] = value.clone();
-        }
-        std::fs::write(folder.join("package.json"), manifest.to_string()).expect("written");
-        std::fs::write(folder.join("index.js"), include_str!("../day_plugin.js")).expect("written");
+        write_package(&folder, name, "1.0.0", &layer2);
     }
     let mut input = json!({
         "name": name, "network": "dev", "script": format!("folder:{}", folder.display()), "requestKey": format!("install {name}"),
