@@ -363,8 +363,9 @@ static JSValue native_decode(JSContext *ctx, JSValueConst self, int argc, JSValu
         out += 3;
     }
     JSValue pair = JS_NewArray(ctx);
-    JS_SetPropertyUint32(ctx, pair, 0, JS_NewStringLen(ctx, clean, out));
-    JS_SetPropertyUint32(ctx, pair, 1, JS_NewUint32(ctx, (uint32_t)at));
+    // Defined and not set: the script may have put a setter for an index into Array.prototype.
+    JS_DefinePropertyValueUint32(ctx, pair, 0, JS_NewStringLen(ctx, clean, out), JS_PROP_C_W_E);
+    JS_DefinePropertyValueUint32(ctx, pair, 1, JS_NewUint32(ctx, (uint32_t)at), JS_PROP_C_W_E);
     js_free(ctx, clean);
     return pair;
 }

@@ -12,6 +12,12 @@
   const promisePrototype = Promise.prototype;
   const promiseThen = promisePrototype.then;
   const resolved = (value) => new PromiseCtor((yes) => yes(value));
+  // Whatever the script does, whoever waits gets one answer: `constructor` keeps `then` from asking the script for a
+  // species, which could throw past us (and past an `await`) when what was asked for is on its way already.
+  const follow = (done, told) => {
+    defineProperty(done, "constructor", { __proto__: null, value: undefined });
+    return apply(promiseThen, done, told);
+  };
   const objectPrototype = Object.prototype;
   const MapCtor = Map;
   const mapGet = Map.prototype.get, mapSet = Map.prototype.set, mapDelete = Map.prototype.delete;
@@ -288,22 +294,22 @@
     handIn(open, bytes);
     const run = bare();
     run.asset = asset; run.export = entry;
-    apply(promiseThen, asked("compute.run", run), [() => yes(callHost("compute.read", open)), no]);
+    follow(asked("compute.run", run), [() => yes(callHost("compute.read", open)), no]);
     if (signal) signal.addEventListener("abort", () => {
       no(signal.reason);
-      apply(promiseThen, asked("compute.cancel", bare()), [undefined, () => {}]);
+      follow(asked("compute.cancel", bare()), [undefined, () => {}]);
     });
     if (onProgress) {
-      const follow = (seen) => {
+      const watch = (seen) => {
         const params = bare();
         params.seen = seen;
-        apply(promiseThen, asked("compute.progress", params), [(told) => {
+        follow(asked("compute.progress", params), [(told) => {
           if (told === null) return;
           onProgress(host({ done: told.done, total: told.total }));
-          follow(told);
+          watch(told);
         }, () => {}]);
       };
-      follow(null);
+      watch(null);
     }
   });
 
@@ -334,9 +340,9 @@
     });
     const network = host({
       urls: freeze(context.network.urls),
-      connect: (url) => apply(promiseThen, request("network.connect", { url }), [(answer) => connectionOf(answer, url)]),
+      connect: (url) => follow(request("network.connect", { url }), [(answer) => connectionOf(answer, url)]),
       // What a `Response` of the web has, as far as it makes sense without streams.
-      fetch: (url, init) => apply(promiseThen, request("network.fetch", { url, init: init ?? {} }), [responseOf]),
+      fetch: (url, init) => follow(request("network.fetch", { url, init: init ?? {} }), [responseOf]),
     });
     const given = host({ wallet, layer1, network, compute: freeze(compute), solution: freeze(context.solution) });
     let made;
@@ -378,12 +384,6 @@
     const tell = ({ code, message, data, stack }) => boundary.post('{"t":"done","id":' + id + ',"error":{"code":' + code +
       ',"message":' + quote(message) + ',"data":' + data + ',"stack":' + quote(stack) + "}}");
     try { tell(describe(error)); } catch { tell(describe("the plugin failed with an error that is too large to be told")); }
-  };
-  // Whatever the script does, its caller gets one answer: `constructor` keeps `then` from asking the script for a
-  // species, which could throw past us (and past an `await`).
-  const follow = (done, told) => {
-    defineProperty(done, "constructor", { __proto__: null, value: undefined });
-    apply(promiseThen, done, told);
   };
   const finish = (id, work) => {
     let result;

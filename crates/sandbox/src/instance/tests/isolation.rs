@@ -206,7 +206,7 @@ fn text_cannot_become_code() {
 #[test]
 fn globals_do_not_ask_what_a_script_has_changed() {
     let source = r#"
-        const seen = [];
+        const seen = [], halves = [new Uint8Array([0xc3]), new Uint8Array([0xa9])], wide = new Uint8Array([65, 0]);
         const define = Object.defineProperty, listener = (event) => { fired = event.type; };
         let fired = "";
         const spy = (name) => function () { define(seen, seen.length, { value: [name, this], configurable: true, writable: true, enumerable: true }); throw new Error("asked " + name); };
@@ -240,6 +240,9 @@ fn globals_do_not_ask_what_a_script_has_changed() {
             out += " " + url.href + " " + url.searchParams.get("k") + new URLSearchParams("a=1&b=2").toString();
             const copy = structuredClone({ __proto__: null, a: { __proto__: null, b: 5n } });
             out += " " + copy.a.b + " " + crypto.randomUUID().length + " " + btoa("a") + atob("YQ==");
+            const decoder = new TextDecoder("utf-8", { __proto__: null, stream: undefined });
+            out += " " + decoder.decode(new TextEncoder().encode("\u20ac")) + decoder.decode(halves[0], { __proto__: null, stream: true }) + decoder.decode(halves[1]);
+            out += new TextDecoder("utf-16le").decode(wide) + new TextDecoder("latin1").decode(wide);
             console.log("%s", "printed", { __proto__: null, a: 1 }); console.group("g"); console.groupEnd(); console.count("c");
             clearTimeout(setTimeout(() => {}, 1));
             let foreign = "";
@@ -255,7 +258,7 @@ fn globals_do_not_ask_what_a_script_has_changed() {
         outgoing.iter().any(|item| matches!(item, Outgoing::Log { text, .. } if text == "printed { a: 1 }")),
         "{outgoing:?}"
     );
-    assert_eq!(messages(outgoing), [r#"{"result":"x aborted http://a/?k=v&r=2 va=1&b=2 5 36 YQ==a|"}"#]);
+    assert_eq!(messages(outgoing), [r#"{"result":"x aborted http://a/?k=v&r=2 va=1&b=2 5 36 YQ==a €éAA\u0000|"}"#]);
 }
 
 /// Row 14: what nobody catches is told with the script's own place, and with nothing of the glue.
