@@ -1,6 +1,7 @@
 // attacks: timers
 // expect: says "RangeError after 20"
 // lifted: says "done"
+// also: messages per turn
 //
 // The same behind another interface.
 export default {

@@ -1,6 +1,7 @@
 // attacks: timers
 // expect: says "RangeError after 20"
 // lifted: says "done"
+// also: messages per turn
 //
 // Timers that all wait.
 export default {

@@ -173,6 +173,10 @@ pub(super) const RULES: &[Rule] = &[
             "",
         );
     }),
+    rule("requests without a species", |world| {
+        let late = "apply(promiseThen, request(\"network.connect\"";
+        replace(&mut world.wallet_glue, "follow(request(\"network.connect\"", late);
+    }),
     rule("errors are read with care", |world| {
         replace(&mut world.wallet_glue, "} catch { /* a trap in a getter: the text above stays */ }", "} finally {}");
     }),
