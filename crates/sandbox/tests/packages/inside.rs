@@ -18,7 +18,7 @@ const GLUE: &str = r#"
 "#;
 
 /// Nothing of the host is called by these scripts; time and randomness are the real ones.
-struct Host;
+pub(crate) struct Host;
 
 impl HostCalls for Host {
     fn call(&mut self, name: &str, _: &[u8]) -> Result<Vec<u8>, String> {
@@ -29,7 +29,7 @@ impl HostCalls for Host {
 /// Twice an ordinary plugin's: ethers unpacks its tables for ENS names into about 50 MB.
 const MEMORY: usize = 128 << 20;
 
-fn engine() -> &'static Engine {
+pub(crate) fn engine() -> &'static Engine {
     static ENGINE: OnceLock<Engine> = OnceLock::new();
     ENGINE.get_or_init(|| Engine::new(None).expect("the committed engine compiles"))
 }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 #[path = "install.rs"]
 mod installer;
 
-use installer::install;
+pub(crate) use installer::install;
 
 /// A folder with `node_modules` of the packages.
 fn installed() -> &'static Path {

@@ -12,6 +12,7 @@ mod inside;
 #[allow(dead_code, reason = "nothing is bundled here")]
 #[path = "../packages/npm.rs"]
 mod npm;
+mod parsing;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
