@@ -429,7 +429,7 @@
             const hook = plugin[name];
             return typeof hook === "function" ? apply(hook, plugin, [value]) : null;
           };
-          if (message.hook !== "onStart" || !arg.updated) return run(message.hook, arg);
+          if (message.hook !== "onStart" || !arg || !arg.updated) return run(message.hook, arg);
           // The data of the version before are brought up to date before anything else runs.
           const before = new PromiseCtor((yes) => yes(run("onUpdate", arg.updated)));
           defineProperty(before, "constructor", { __proto__: null, value: undefined });
