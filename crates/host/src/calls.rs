@@ -141,18 +141,18 @@ impl Host {
         let actor = Actor::Caller(caller.clone());
         // One answer for "not there" and "not granted": a caller learns of nothing that it was not granted.
         let unknown = |_| refused(&input);
-        let solution = self.find(&input.solution).map_err(unknown)?;
+        let id = self.id_of(&input.solution).map_err(unknown)?;
         self.authorize(
             &actor,
-            &Operation::Ask { solution: solution.id, action: input.action.clone() },
+            &Operation::Ask { solution: id, action: input.action.clone() },
             &format!("{}.{}", input.solution, input.action),
         )
         .map_err(|_| refused(&input))?;
         if self.vault().is_locked() {
             return Err(locked_error());
         }
-        refuse_cycle(caller, solution.id, &inherited)?;
-        let running = self.running(solution.id)?;
+        refuse_cycle(caller, id, &inherited)?;
+        let running = self.running(id)?;
         let action = running.interface.action(&input.action)?.clone();
         if !action.read_only && !inherited.is_empty() && inherited.iter().all(|cause| cause.read_only) {
             return Err(HostError::unauthorized(format!(
@@ -163,7 +163,7 @@ impl Host {
         let params = action.typed_params(&input.params)?;
         let plan = CallPlan {
             caller: caller.clone(),
-            solution: solution.id,
+            solution: id,
             action: action.name.clone(),
             params,
             call_id: input.id.clone(),
@@ -171,7 +171,7 @@ impl Host {
         };
         let causes = self.causes_of(&plan, &action)?;
         if action.read_only {
-            self.store().count(solution.id, "readOnly call", 1);
+            self.store().count(id, "readOnly call", 1);
             let answer = running.plugin.call(&action.name, plan.params.clone(), causes).await?;
             return check_result(&action, &answer);
         }
@@ -206,7 +206,7 @@ impl Host {
         let question = sentence(&words, &running.name, &action, &ask);
         let view = self.submit(Proposal {
             request_key,
-            solution: Some(solution.id),
+            solution: Some(id),
             causes,
             rows,
             warnings,

@@ -32,7 +32,7 @@ pub(crate) use actor::script_error;
 use budgets::Budgets;
 use entresol_package::manifest::LimitName;
 use entresol_sandbox::record::Recorder;
-use entresol_sandbox::{Engine, Instance, Limits, ModuleKind, Outgoing, Script};
+use entresol_sandbox::{Engine, Instance, Limits, ModuleKind, Outgoing, Prepared, Script};
 use lifecycle::{Calls, Waiting};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
@@ -71,12 +71,7 @@ pub(crate) struct Program {
     pub(crate) solution: i64,
     /// Solution and file, for logs.
     pub(crate) name: String,
-    /// The script's name in its own stacks: the file within the package. It is part of what the script's evaluation
-    /// leaves behind, which is kept and shared by all solutions of the package, so nothing of the user's is in it.
-    pub(crate) file: String,
-    pub(crate) source: String,
-    pub(crate) kind: ModuleKind,
-    pub(crate) limits: Limits,
+    pub(crate) script: Prepared,
     pub(crate) budgets: Arc<Budgets>,
     /// `{ layer1, network, solution }` for the constructor, tagged values.
     pub(crate) context: Json,
@@ -171,7 +166,7 @@ impl Plugin {
         let first = if lazy { Status::Asleep } else { Status::Starting };
         let (status_sender, status) = watch::channel(first);
         let vitals = Arc::<Vitals>::default();
-        let (cancel, memory_limit) = (host.child_token(), program.limits.memory_bytes);
+        let (cancel, memory_limit) = (host.child_token(), program.script.limits().memory_bytes);
         let told = (status_sender, Arc::clone(&vitals));
         let actor = Actor::new(host.clone(), engine, program, (commands, ordered), told, waiting, cancel.clone());
         host.spawn(actor.run());
@@ -278,6 +273,13 @@ pub(crate) fn stopped(why: &str) -> HostError {
 pub(crate) const GLUE: Script<'static> =
     Script { name: "entresol:glue", source: include_str!("plugin/glue.js"), kind: ModuleKind::CommonJs };
 
+/// A script as all plugins are started. Its name in its own stacks is the file within the package: it is part of what
+/// the evaluation leaves behind, which is kept and shared by all solutions of the package, so nothing of the user's is
+/// in it.
+pub(crate) fn prepare(limits: &Limits, file: String, source: String, kind: ModuleKind) -> Prepared {
+    Prepared::new(limits, &[GLUE], file, source, kind)
+}
+
 /// Starts an instance and lets the script's class be constructed. Gives the instance, what it asked for, and the
 /// interface it declared.
 pub(crate) fn instantiate(
@@ -285,15 +287,10 @@ pub(crate) fn instantiate(
     program: &Program,
     recorder: Option<Recorder>,
 ) -> Result<(Instance, Vec<Outgoing>, Interface), HostError> {
-    let script = Script { name: &program.file, source: &program.source, kind: program.kind };
     program.desk.clear();
     let calls = desk::Calls { crypto: crypto::Crypto, desk: Arc::clone(&program.desk) };
-    let (limits, host) = (&program.limits, Box::new(calls));
-    let (mut instance, mut outgoing) = match recorder {
-        None => Instance::start(engine, limits, &[GLUE], Some(script), host),
-        Some(recorder) => Instance::start_recorded(engine, limits, &[GLUE], Some(script), host, recorder),
-    }
-    .map_err(|e| HostError::new(code::PLUGIN_STOPPED, format!("the script does not start: {e}")))?;
+    let (mut instance, mut outgoing) = Instance::start_prepared(engine, &program.script, Box::new(calls), recorder)
+        .map_err(|e| HostError::new(code::PLUGIN_STOPPED, format!("the script does not start: {e}")))?;
     let start = json!({ "t": "start", "id": 0, "context": program.context }).to_string();
     let more = instance
         .turn(start.as_bytes())

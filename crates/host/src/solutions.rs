@@ -15,7 +15,7 @@ use crate::plugin::assets::fetch_assets;
 use crate::plugin::budgets::Budgets;
 use crate::plugin::desk::Desk;
 use crate::plugin::lifecycle::{Calls, Waiting, is_background};
-use crate::plugin::{Plugin, Program, instantiate};
+use crate::plugin::{Plugin, Program, instantiate, prepare};
 use crate::text::quoted;
 use crate::wallet::{Contracts, export_warnings};
 use crate::{Actor, Host, Operation, blocking, locked, now, wire};
@@ -195,10 +195,12 @@ impl Host {
         let program = Program {
             solution: 0,
             name: package.main_path.to_string(),
-            file: package.main_path.to_string(),
-            source: package.main.clone(),
-            kind: module_kind(package.kind),
-            limits: limits(&budgets, &package.manifest.requested()),
+            script: prepare(
+                &limits(&budgets, &package.manifest.requested()),
+                package.main_path.to_string(),
+                package.main.clone(),
+                module_kind(package.kind),
+            ),
             budgets,
             context: json!({
                 "layer1": { "networkId": chain_id, "contracts": {} },
@@ -347,10 +349,12 @@ impl Host {
         Ok(Program {
             solution: solution.id,
             name: format!("{}/{}", spec.name, package.main_path),
-            file: package.main_path.to_string(),
-            source: package.main,
-            kind: module_kind(package.kind),
-            limits: limits(&budgets, granted),
+            script: prepare(
+                &limits(&budgets, granted),
+                package.main_path.to_string(),
+                package.main,
+                module_kind(package.kind),
+            ),
             budgets,
             context,
             desk: Arc::default(),
@@ -547,6 +551,19 @@ impl Host {
         };
         found
             .ok_or_else(|| HostError::not_found(format!("there is no solution {name:?}; see `entresol solution list`")))
+    }
+
+    /// The id of a solution by name or id. One that runs is in memory: its row, with the whole interface in it, is not
+    /// read for every call.
+    pub(crate) fn id_of(&self, name: &str) -> Result<i64, HostError> {
+        let running = {
+            let solutions = locked(&self.inner.solutions);
+            match name.parse::<i64>() {
+                Ok(id) => solutions.contains_key(&id).then_some(id),
+                Err(_) => solutions.values().find(|running| running.name == name).map(|running| running.id),
+            }
+        };
+        running.map_or_else(|| self.find(name).map(|row| row.id), Ok)
     }
 
     /// Root of a solution's keys.

@@ -142,27 +142,58 @@ const END: u8 = 0x0b;
 
 /// A module that is nothing but a memory with these bytes. `memory` is as long as a whole number of pages.
 pub(crate) fn encode(memory: &[u8]) -> Vec<u8> {
+    let pieces: Vec<_> = runs(memory).into_iter().map(|run| (run.start, &memory[run])).collect();
+    encode_pieces(memory.len(), &pieces)
+}
+
+/// A module that is nothing but a memory of `length` bytes: these, which lie one behind the other, and zeros. Nothing of
+/// them is copied but into the module: what begins with it waits.
+pub(crate) fn encode_pieces(length: usize, pieces: &[(usize, &[u8])]) -> Vec<u8> {
     let mut module = HEADER.to_vec();
     let mut section = vec![1, NO_MAXIMUM];
     // A memory of 32 bits has at most 65 536 pages.
-    put_unsigned(&mut section, u32::try_from(memory.len() / WASM_PAGE).unwrap_or(u32::MAX));
+    put_unsigned(&mut section, u32::try_from(length / WASM_PAGE).unwrap_or(u32::MAX));
     put_section(&mut module, SECTION_MEMORY, &section);
     section = vec![1];
     put_name(&mut section, MEMORY);
     section.extend_from_slice(&[KIND_MEMORY, 0]);
     put_section(&mut module, SECTION_EXPORT, &section);
-    let runs = runs(memory);
-    section = Vec::with_capacity(memory.len());
-    put_unsigned(&mut section, u32::try_from(runs.len()).unwrap_or(u32::MAX));
-    for run in runs {
-        section.extend_from_slice(&[0, I32_CONST]);
-        put_signed(&mut section, u32::try_from(run.start).unwrap_or(u32::MAX).cast_signed());
-        section.push(END);
-        let data = &memory[run];
-        put_unsigned(&mut section, u32::try_from(data.len()).unwrap_or(u32::MAX));
-        section.extend_from_slice(data);
+    // Pieces that touch are one segment: where each begins in the list, and its bytes.
+    let mut segments: Vec<(usize, usize)> = Vec::new();
+    let mut end = None;
+    for (index, (at, bytes)) in pieces.iter().enumerate() {
+        match segments.last_mut() {
+            Some((_, size)) if end == Some(*at) => *size += bytes.len(),
+            _ => segments.push((index, bytes.len())),
+        }
+        end = Some(at + bytes.len());
     }
-    put_section(&mut module, SECTION_DATA, &section);
+    let heads: Vec<Vec<u8>> = segments
+        .iter()
+        .map(|(first, size)| {
+            let mut head = vec![0, I32_CONST];
+            put_signed(&mut head, u32::try_from(pieces[*first].0).unwrap_or(u32::MAX).cast_signed());
+            head.push(END);
+            put_unsigned(&mut head, u32::try_from(*size).unwrap_or(u32::MAX));
+            head
+        })
+        .collect();
+    section = Vec::new();
+    put_unsigned(&mut section, u32::try_from(segments.len()).unwrap_or(u32::MAX));
+    let size =
+        section.len() + heads.iter().map(Vec::len).sum::<usize>() + pieces.iter().map(|(_, b)| b.len()).sum::<usize>();
+    // One byte for the section, five for its length.
+    module.reserve_exact(size + 6);
+    module.push(SECTION_DATA);
+    put_unsigned(&mut module, u32::try_from(size).unwrap_or(u32::MAX));
+    module.extend_from_slice(&section);
+    let mut heads = segments.iter().map(|(first, _)| *first).zip(heads).peekable();
+    for (index, (_, bytes)) in pieces.iter().enumerate() {
+        if let Some((_, head)) = heads.next_if(|(first, _)| *first == index) {
+            module.extend_from_slice(&head);
+        }
+        module.extend_from_slice(bytes);
+    }
     module
 }
 

@@ -11,7 +11,9 @@ use crate::machine::{GLOBALS, Layer, Machine};
 use crate::record::{RecordError, Recorder, Tape};
 use crate::snapshot::{Key, Restored, Source};
 use crate::turns::{end_turn, enter, leave, on_thread, turn};
-use crate::{Engine, HostCalls, HostFault, Input, Limits, Meter, ModuleKind, Outgoing, Runner, SandboxError, Script};
+use crate::{
+    Engine, HostCalls, HostFault, Input, Limits, Meter, Outgoing, Prepared, Runner, SandboxError, Script, prepared,
+};
 
 /// One running script with its own memory. `Send`, and synchronous: a turn blocks the calling thread, also while it
 /// waits for CPU. Programs with many instances use [`Instance::into_runner`].
@@ -50,6 +52,24 @@ impl Instance {
         host: Box<dyn HostCalls>,
     ) -> Result<(Self, Vec<Outgoing>), SandboxError> {
         Self::start_on(engine, limits, GLOBALS, prelude, script, host, Tape::Off)
+    }
+
+    /// [`Instance::start`] of a script that was prepared for it, recorded where there is a recorder.
+    ///
+    /// # Errors
+    /// As [`Instance::start`] and [`Instance::start_recorded`].
+    pub fn start_prepared(
+        engine: &Engine,
+        prepared: &Prepared,
+        host: Box<dyn HostCalls>,
+        recorder: Option<Recorder>,
+    ) -> Result<(Self, Vec<Outgoing>), SandboxError> {
+        let limits = prepared.limits();
+        let Some(recorder) = recorder else {
+            return Self::start_sources(engine, limits, prepared.sources(), || prepared.key(), host, Tape::Off);
+        };
+        let (prelude, script) = prepared.files();
+        Self::start_recorded(engine, limits, &prelude, script, host, recorder)
     }
 
     /// [`Instance::start`], with everything that enters the guest from then on written down. Call
@@ -107,34 +127,43 @@ impl Instance {
         host: Box<dyn HostCalls>,
         tape: Tape,
     ) -> Result<(Self, Vec<Outgoing>), SandboxError> {
-        if limits.memory_bytes < Limits::LEAST_MEMORY {
-            return Err(SandboxError::Memory);
-        }
         let owned = |layer, script: &Script<'_>| Source {
             layer,
             kind: script.kind,
-            name: script.name.to_owned(),
-            text: script.source.to_owned(),
+            name: script.name.to_owned().into(),
+            text: script.source.to_owned().into(),
         };
-        let globals = Script { name: "entresol:globals", source: globals, kind: ModuleKind::CommonJs };
-        let mut sources = vec![owned(Layer::Globals, &globals)];
+        let mut sources = vec![prepared::globals(globals.to_owned().into())];
         sources.extend(prelude.iter().map(|file| owned(Layer::Prelude, file)));
         sources.extend(script.iter().map(|file| owned(Layer::Script, file)));
+        let sources = sources.into();
+        Self::start_sources(engine, limits, &sources, || Key::new(limits, &sources), host, tape)
+    }
+
+    fn start_sources(
+        engine: &Engine,
+        limits: &Limits,
+        sources: &Arc<[Source]>,
+        key: impl FnOnce() -> Key,
+        host: Box<dyn HostCalls>,
+        tape: Tape,
+    ) -> Result<(Self, Vec<Outgoing>), SandboxError> {
+        if limits.memory_bytes < Limits::LEAST_MEMORY {
+            return Err(SandboxError::Memory);
+        }
         // A recording begins with the evaluation itself, so that it can be replayed from the sources.
         let recorded = !matches!(tape, Tape::Off);
         let account = Account::new(limits);
         let mut guest = Guest::new(limits.clone(), host);
         guest.tape = tape;
+        let evaluate = |guest| Self::evaluated(engine, &account, guest, Arc::clone(sources));
         let (machine, outgoing) = if recorded {
-            Self::evaluated(engine, &account, guest, sources)?
+            evaluate(guest)?
         } else {
-            let key = Key::new(limits, &sources);
+            let key = key();
             match engine.snapshots().restore(engine, &key, guest)? {
                 Restored::Machine(started) => started,
-                Restored::Nothing(guest) => {
-                    let evaluate = |guest| Self::evaluated(engine, &account, guest, sources.clone());
-                    engine.snapshots().settle(engine, &key, *guest, evaluate)?
-                }
+                Restored::Nothing(guest) => engine.snapshots().settle(engine, &key, *guest, evaluate)?,
             }
         };
         account.set_memory(machine.memory.data_size(&machine.store));
@@ -146,7 +175,7 @@ impl Instance {
         engine: &Engine,
         account: &Arc<Account>,
         guest: Guest,
-        sources: Vec<Source>,
+        sources: Arc<[Source]>,
     ) -> Result<(Box<Machine>, Vec<Outgoing>), SandboxError> {
         let mut store = engine.store(guest);
         let (account, theirs) = (Arc::clone(account), engine.clone());
@@ -156,7 +185,7 @@ impl Instance {
             store.set_epoch_deadline(1);
             let mut machine = Machine::fresh(&theirs, store)?;
             let outcome = sources
-                .into_iter()
+                .iter()
                 .try_for_each(|source| machine.evaluate(source.layer, source.kind, &source.name, &source.text))
                 .and_then(|()| machine.settled());
             let outgoing = end_turn(&mut machine, outcome)?;

@@ -29,9 +29,10 @@
 
 mod file;
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use sha2::{Digest, Sha256};
 use wasmtime::Module;
@@ -57,13 +58,18 @@ const MOST_HELD_BYTES: usize = 256 << 20;
 /// Evaluations remembered as having no snapshot; beyond it all are forgotten and compared again.
 const MOST_DEPENDENT: usize = 1024;
 
+/// Of the engine's bytes: a megabyte, and every start asks.
+fn engine_digest() -> &'static [u8; 32] {
+    static DIGEST: LazyLock<[u8; 32]> = LazyLock::new(|| Sha256::digest(ENGINE).into());
+    &DIGEST
+}
+
 /// One source of an evaluation, in its order.
-#[derive(Clone)]
 pub(crate) struct Source {
     pub(crate) layer: Layer,
     pub(crate) kind: ModuleKind,
-    pub(crate) name: String,
-    pub(crate) text: String,
+    pub(crate) name: Cow<'static, str>,
+    pub(crate) text: Cow<'static, str>,
 }
 
 /// Which evaluation: the engine, every source, and the limits that an evaluation can notice.
@@ -74,7 +80,7 @@ impl Key {
     pub(crate) fn new(limits: &Limits, sources: &[Source]) -> Self {
         let mut hasher = Sha256::new();
         hasher.update(ABI);
-        hasher.update(Sha256::digest(ENGINE));
+        hasher.update(engine_digest());
         // Heap and stack are written into the engine's memory; the others decide what a call of the host answers.
         // How long a turn may take shows only by ending it, and what was ended leaves no snapshot.
         for limit in [
@@ -96,7 +102,7 @@ impl Key {
             hasher.update([source.layer as u8, kind]);
             for text in [&source.name, &source.text] {
                 hasher.update((text.len() as u64).to_be_bytes());
-                hasher.update(text);
+                hasher.update(text.as_bytes());
             }
         }
         Self(hasher.finalize().into())
@@ -126,9 +132,19 @@ pub(crate) struct Snapshot {
 
 impl Snapshot {
     fn new(engine: &Engine, memory: &[u8], outgoing: Vec<Outgoing>, timers: Vec<u32>) -> Result<Self, HostFault> {
-        let encoded = image::encode(memory);
-        let image = image::module(engine.wasmtime(), &encoded)?;
-        Ok(Self { image, memory: memory.len(), size: encoded.len(), outgoing, timers })
+        Self::of(engine, &image::encode(memory), memory.len(), outgoing, timers)
+    }
+
+    /// `encoded` says what a memory of so many bytes begins with.
+    fn of(
+        engine: &Engine,
+        encoded: &[u8],
+        memory: usize,
+        outgoing: Vec<Outgoing>,
+        timers: Vec<u32>,
+    ) -> Result<Self, HostFault> {
+        let image = image::module(engine.wasmtime(), encoded)?;
+        Ok(Self { image, memory, size: encoded.len(), outgoing, timers })
     }
 
     /// An instance that begins with it, and what the embedder is asked for.
@@ -181,8 +197,9 @@ impl Snapshots {
             return Some(snapshot);
         }
         let dir = self.dir.as_deref()?;
-        let found = file::read(dir, key, limits.memory_bytes)
-            .and_then(|parts| parts.into_snapshot(engine).map_err(|error| error.to_string()));
+        let found = file::read(dir, key, limits.memory_bytes, |parts| {
+            parts.into_snapshot(engine).map_err(|error| error.to_string())
+        });
         match found {
             Ok(snapshot) => Some(self.held().put(*key, Arc::new(snapshot))),
             Err(reason) => {

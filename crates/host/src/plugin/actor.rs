@@ -11,6 +11,7 @@ use entresol_sandbox::{Engine, Input, LogLevel, Outgoing, Runner, SandboxError};
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 use std::collections::{HashMap, VecDeque};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -384,6 +385,9 @@ impl Actor {
         let arg = json!({ "restored": restored, "updated": updated });
         let on_start = Message::Hook { id: ON_START, hook: "onStart", arg: &arg };
         let mut end = life.send(&on_start, Some(ON_START)).err().map(Refused::into_end);
+        // Made once: registering with the clock and with the token at every turn of the loop costs as much as a call.
+        let mut cancelled = pin!(self.cancel.clone().cancelled_owned());
+        let mut alarm = pin!(tokio::time::sleep_until(life.idle.due()));
         while end.is_none() {
             self.note(&life);
             // Calls that came before `onStart` had resolved go first.
@@ -401,20 +405,36 @@ impl Actor {
                 continue;
             }
             let deadline = life.draining.as_ref().map(|draining| draining.deadline);
-            let idle = life.idle.due();
+            // What is due later now is looked at again when the alarm goes off.
+            let due = deadline.unwrap_or(life.idle.due());
+            if due < alarm.deadline() {
+                alarm.as_mut().reset(due);
+            }
             end = tokio::select! {
-                () = self.cancel.cancelled() => Some(End::Cancelled),
-                outcome = next(&mut life.runner) => self.outcome(&mut life, outcome),
+                () = &mut cancelled => Some(End::Cancelled),
+                outcome = next(&mut life.runner) => self.outcomes(&mut life, outcome),
                 Some(internal) = answers.recv() => internal_input(&mut life, internal),
                 Some(order) = self.orders.recv() => self.order(&mut life, order).await,
-                () = tokio::time::sleep_until(deadline.unwrap_or(idle)) => match life.draining.take() {
-                    Some(draining) => Some(End::Drained(draining.order)),
-                    None => self.look(&mut life),
-                },
+                () = &mut alarm => {
+                    let end = if Instant::now() < due {
+                        None
+                    } else {
+                        match life.draining.take() {
+                            Some(draining) => Some(End::Drained(draining.order)),
+                            None => self.look(&mut life),
+                        }
+                    };
+                    alarm.as_mut().reset(life.draining.as_ref().map_or(life.idle.due(), |draining| draining.deadline));
+                    end
+                }
                 command = self.commands.recv(), if deadline.is_none() => match command {
                     None => Some(End::Cancelled),
                     Some(command) => {
                         life.backlog.push_back(command.into());
+                        // Whoever else is there needs no turn of the loop of their own.
+                        while let Ok(command) = self.commands.try_recv() {
+                            life.backlog.push_back(command.into());
+                        }
                         None
                     }
                 },
@@ -615,6 +635,20 @@ impl Actor {
                 None
             }
         }
+    }
+
+    /// An outcome and those that are there already, as many as may wait; whatever else there is to do goes next.
+    fn outcomes(&self, life: &mut Life, first: Option<Result<Vec<Outgoing>, SandboxError>>) -> Option<End> {
+        const AT_ONCE: usize = 64;
+        let mut end = self.outcome(life, first);
+        for _ in 1..AT_ONCE {
+            if end.is_some() {
+                break;
+            }
+            let Some(outcome) = life.runner.as_mut().and_then(Runner::try_next) else { break };
+            end = self.outcome(life, Some(outcome));
+        }
+        end
     }
 
     /// What a turn asked for. The outcomes come in the order of the inputs.

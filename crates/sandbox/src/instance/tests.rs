@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::LogLevel;
+use crate::{LogLevel, ModuleKind};
 
 mod corpus;
 mod globals;

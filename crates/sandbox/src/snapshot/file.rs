@@ -18,6 +18,7 @@ use entresol_durable::{write_file_atomically, write_point};
 use sha2::{Digest, Sha256};
 
 use super::{Key, Snapshot, is_whole};
+use crate::image;
 use crate::{Engine, HostFault, LogLevel, Outgoing};
 
 /// How the name of a snapshot ends.
@@ -34,16 +35,20 @@ const GRAIN: usize = 4096;
 
 const DIGEST: usize = 32;
 
-/// What a file says.
-pub(super) struct Parts {
-    pub(super) memory: Vec<u8>,
+/// What a file says; the memory's bytes are the file's own.
+pub(super) struct Parts<'a> {
+    /// Bytes of the memory.
+    pub(super) length: usize,
+    /// What is not zero of it: where, and the bytes, one behind the other.
+    pub(super) pieces: Vec<(usize, &'a [u8])>,
     pub(super) outgoing: Vec<Outgoing>,
     pub(super) timers: Vec<u32>,
 }
 
-impl Parts {
+impl Parts<'_> {
     pub(super) fn into_snapshot(self, engine: &Engine) -> Result<Snapshot, HostFault> {
-        Snapshot::new(engine, &self.memory, self.outgoing, self.timers)
+        let encoded = image::encode_pieces(self.length, &self.pieces);
+        Snapshot::of(engine, &encoded, self.length, self.outgoing, self.timers)
     }
 }
 
@@ -51,9 +56,14 @@ pub(super) fn path(dir: &Path, key: &Key) -> PathBuf {
     dir.join(format!("{}.{ENDING}", key.hex()))
 }
 
-/// Reads what [`write`] wrote for this key. `most` is the cap on the instance's memory.
+/// Reads what [`write`] wrote for this key and lets `take` have it. `most` is the cap on the instance's memory.
 #[allow(clippy::disallowed_methods, reason = "opened for reading only, by options because a link must not be followed")]
-pub(super) fn read(dir: &Path, key: &Key, most: usize) -> Result<Parts, String> {
+pub(super) fn read<T>(
+    dir: &Path,
+    key: &Key,
+    most: usize,
+    take: impl FnOnce(Parts<'_>) -> Result<T, String>,
+) -> Result<T, String> {
     let path = path(dir, key);
     let text = |error: std::io::Error| error.to_string();
     let nofollow = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
@@ -66,10 +76,10 @@ pub(super) fn read(dir: &Path, key: &Key, most: usize) -> Result<Parts, String> 
     }
     let mut bytes = Vec::with_capacity(usize::try_from(found.len()).unwrap_or_default());
     (&mut file).take(found.len()).read_to_end(&mut bytes).map_err(text)?;
-    let parts = decode(&bytes, key, most)?;
+    let taken = take(decode(&bytes, key, most)?)?;
     // So that the oldest are those that nobody uses; if it fails, they go a little early.
     let _ = file.set_modified(SystemTime::now());
-    Ok(parts)
+    Ok(taken)
 }
 
 /// Who may have written a file that is taken.
@@ -174,7 +184,7 @@ pub(super) fn encode(key: &Key, memory: &[u8], outgoing: &[Outgoing], timers: &[
     file
 }
 
-pub(super) fn decode(file: &[u8], key: &Key, most: usize) -> Result<Parts, String> {
+pub(super) fn decode<'a>(file: &'a [u8], key: &Key, most: usize) -> Result<Parts<'a>, String> {
     let (found_key, rest) = file.split_at_checked(DIGEST).ok_or("the file is too short")?;
     let (found_digest, body) = rest.split_at_checked(DIGEST).ok_or("the file is too short")?;
     if found_key != key.0 {
@@ -186,17 +196,25 @@ pub(super) fn decode(file: &[u8], key: &Key, most: usize) -> Result<Parts, Strin
     parse(body, most).ok_or_else(|| "the file says what no snapshot says".to_owned())
 }
 
-fn parse(body: &[u8], most: usize) -> Option<Parts> {
+fn parse(body: &[u8], most: usize) -> Option<Parts<'_>> {
     let mut body = Reader(body);
     let length = body.number()?;
     if length > most || !is_whole(length) {
         return None;
     }
-    let mut memory = vec![0; length];
+    let mut pieces: Vec<(usize, &[u8])> = Vec::new();
+    let mut end = 0;
     for _ in 0..body.number()? {
         let at = body.number()?.checked_mul(GRAIN)?;
         let piece = body.bytes()?;
-        memory.get_mut(at..at.checked_add(piece.len())?)?.copy_from_slice(piece);
+        if at < end {
+            return None;
+        }
+        end = at.checked_add(piece.len())?;
+        if end > length {
+            return None;
+        }
+        pieces.push((at, piece));
     }
     let mut outgoing = Vec::new();
     for _ in 0..body.number()? {
@@ -213,7 +231,7 @@ fn parse(body: &[u8], most: usize) -> Option<Parts> {
     for _ in 0..body.number()? {
         timers.push(body.id()?);
     }
-    body.0.is_empty().then_some(Parts { memory, outgoing, timers })
+    body.0.is_empty().then_some(Parts { length, pieces, outgoing, timers })
 }
 
 const MESSAGE: usize = 0;

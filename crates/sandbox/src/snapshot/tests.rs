@@ -37,8 +37,13 @@ fn encoded() -> Vec<u8> {
 
 #[test]
 fn a_file_says_everything_again() {
-    let parts = file::decode(&encoded(), &key(1), MOST).expect("taken");
-    assert_eq!(parts.memory, memory());
+    let file = encoded();
+    let parts = file::decode(&file, &key(1), MOST).expect("taken");
+    let mut said = vec![0; parts.length];
+    for (at, piece) in &parts.pieces {
+        said[*at..at + piece.len()].copy_from_slice(piece);
+    }
+    assert_eq!(said, memory());
     assert_eq!(parts.outgoing, outgoing());
     assert_eq!(parts.timers, [7, 9]);
 }
@@ -85,7 +90,12 @@ fn forged_files_end_in_a_refusal_or_in_a_memory_within_its_limit() {
             bad[at] = (random >> 8) as u8;
         }
         if let Ok(parts) = file::decode(&forge(&bad), &key(1), MOST) {
-            assert!(parts.memory.len() <= MOST && is_whole(parts.memory.len()));
+            assert!(parts.length <= MOST && is_whole(parts.length));
+            let mut end = 0;
+            for (at, piece) in parts.pieces {
+                assert!(at >= end && at + piece.len() <= parts.length);
+                end = at + piece.len();
+            }
             taken += 1;
         }
     }
@@ -98,14 +108,14 @@ fn a_file_that_others_may_use_a_link_or_anything_else_is_refused() {
     file::write(dir.path(), &key(1), &memory(), &[], &[]).expect("written");
     let path = file::path(dir.path(), &key(1));
     assert_eq!(std::fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
-    file::read(dir.path(), &key(1), MOST).map(|_| ()).expect("taken");
-    let refusal = |key| file::read(dir.path(), &key, MOST).map(|_| ()).expect_err("refused");
+    file::read(dir.path(), &key(1), MOST, |_| Ok(())).expect("taken");
+    let refusal = |key| file::read(dir.path(), &key, MOST, |_| Ok(())).expect_err("refused");
     for mode in [0o604, 0o640, 0o620, 0o602] {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("changed");
         assert_eq!(refusal(key(1)), "others may use it");
     }
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("changed");
-    file::read(dir.path(), &key(1), MOST).map(|_| ()).expect("taken again");
+    file::read(dir.path(), &key(1), MOST, |_| Ok(())).expect("taken again");
     // The same file under a link, and under the name of another script.
     symlink(&path, file::path(dir.path(), &key(2))).expect("linked");
     refusal(key(2));
@@ -129,7 +139,7 @@ fn the_directory_keeps_what_was_used_last() {
     }
     std::fs::write(dir.path().join("engine.cwasm"), "not ours").expect("written");
     // Reading is using.
-    file::read(dir.path(), &key(1), MOST).map(|_| ()).expect("taken");
+    file::read(dir.path(), &key(1), MOST, |_| Ok(())).expect("taken");
     let left = || (1..=5).filter(|byte| file::path(dir.path(), &key(*byte)).exists()).collect::<Vec<_>>();
     file::prune(dir.path(), 3, u64::MAX).expect("pruned");
     assert_eq!(left(), [1, 4, 5]);
@@ -161,8 +171,12 @@ fn memory_holds_as_many_as_its_limits_say_and_lets_the_unused_go() {
 
 #[test]
 fn every_source_and_every_limit_that_an_evaluation_notices_is_in_the_key() {
-    let source =
-        |layer, kind, name: &str, text: &str| Source { layer, kind, name: name.to_owned(), text: text.to_owned() };
+    let source = |layer, kind, name: &str, text: &str| Source {
+        layer,
+        kind,
+        name: name.to_owned().into(),
+        text: text.to_owned().into(),
+    };
     let plain = || {
         vec![
             source(Layer::Globals, ModuleKind::CommonJs, "a", "bc"),

@@ -26,15 +26,15 @@ fn evaluated(engine: &Engine, limits: &Limits, source: &str) -> (Instance, Vec<O
     let one = |layer, script: &Script<'_>| Source {
         layer,
         kind: script.kind,
-        name: script.name.to_owned(),
-        text: script.source.to_owned(),
+        name: script.name.to_owned().into(),
+        text: script.source.to_owned().into(),
     };
     let globals = Script { name: "entresol:globals", source: GLOBALS, kind: ModuleKind::CommonJs };
     let script = Script { name: "script.js", source, kind: ModuleKind::EsModule };
     let sources = vec![one(Layer::Globals, &globals), one(Layer::Prelude, &PRELUDE), one(Layer::Script, &script)];
     let guest = Guest::new(limits.clone(), Box::new(Host));
     let account = Account::new(limits);
-    let (machine, outgoing) = Instance::evaluated(engine, &account, guest, sources).expect("evaluated");
+    let (machine, outgoing) = Instance::evaluated(engine, &account, guest, sources.into()).expect("evaluated");
     (Instance { engine: engine.clone(), account, state: State::Alive(machine), recorder: None }, outgoing)
 }
 
