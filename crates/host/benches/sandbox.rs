@@ -20,6 +20,8 @@ mod calls;
 #[path = "../../sandbox/benches/support/compute.rs"]
 #[allow(unreachable_pub, reason = "shared with a test")]
 mod compute;
+#[path = "sandbox/host.rs"]
+mod host;
 #[path = "sandbox/memory.rs"]
 mod memory;
 #[path = "../../sandbox/tests/packages/npm.rs"]
@@ -29,6 +31,9 @@ mod npm;
 mod plugin;
 #[path = "sandbox/start.rs"]
 mod start;
+#[path = "../tests/host/support.rs"]
+#[allow(dead_code, reason = "the tests use the rest")]
+mod support;
 
 use std::time::Duration;
 
@@ -44,28 +49,62 @@ pub(crate) struct Bundle {
 
 fn main() {
     let payments = include_str!("../../../solutions/payments/plugin/index.js");
+    // Minified, as their authors would publish them.
     let bundles = [
         Bundle { name: "payments", source: payments.to_owned(), first: ("newAccount", Value::Null) },
         Bundle {
             name: "crypto bundle",
-            source: npm::bundle("measured/crypto.js", false),
+            source: npm::bundle("measured/crypto.js", true),
             first: ("first", Value::Null),
         },
         Bundle {
             name: "ethers bundle",
-            source: npm::bundle("measured/ethers.js", false),
+            source: npm::bundle("measured/ethers.js", true),
             first: ("first", Value::Null),
         },
     ];
     for bundle in &bundles {
         figure(&format!("{}, source", bundle.name), bundle.source.len() as f64 / 1000.0, "KB").say();
     }
+    // `cargo bench … -- start calls` measures these alone.
+    let named: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let wanted = |part: &str| named.is_empty() || named.iter().any(|name| name == part);
+    // For a profiler: `repeat payments` starts one bundle again and again, `repeat payments disk` with a new engine each
+    // time; `repeat calls` and `repeat host` call.
+    if let [what, name, rest @ ..] = &named[..]
+        && what == "repeat"
+    {
+        match name.as_str() {
+            "host" => return host::repeat(),
+            "calls" => return calls::repeat(),
+            _ => {}
+        }
+        let bundle = bundles.iter().find(|bundle| bundle.name.starts_with(name.as_str())).expect("a bundle");
+        return start::repeat(bundle, 300, rest.iter().any(|word| word == "disk"));
+    }
     let beside = beside::run(&bundles);
-    start::measure(&bundles, &beside);
-    calls::round_trips(&beside);
-    calls::cryptography(&bundles[1], &beside);
-    heavy_work();
-    memory::measure(&bundles, &beside);
+    if wanted("start") {
+        start::measure(&bundles, &beside);
+        start::phases(&bundles);
+    }
+    if named.iter().any(|name| name == "phases") {
+        start::phases(&bundles);
+    }
+    if wanted("calls") {
+        calls::round_trips(&beside);
+    }
+    if wanted("host") {
+        host::measure();
+    }
+    if wanted("cryptography") {
+        calls::cryptography(&bundles[1], &beside);
+    }
+    if wanted("compute") {
+        heavy_work();
+    }
+    if wanted("memory") {
+        memory::measure(&bundles, &beside);
+    }
 }
 
 /// `compute()` beside wasmtime without anything around it.

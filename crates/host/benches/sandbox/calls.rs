@@ -51,6 +51,20 @@ pub(crate) fn round_trips(beside: &Beside) {
     }
 }
 
+/// Calls with 16 in flight again and again, for a profiler.
+pub(crate) fn repeat() {
+    let engine = Engine::new(None).expect("an engine");
+    let echo = Bundle { name: "echo", source: ECHO.to_owned(), first: ("echo", Value::Null) };
+    let mut runner = plugin::start(&engine, &echo, 0).into_runner();
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let task = runtime.spawn(async move {
+        let value =
+            json!({ "toAddress": "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266", "value": { "$n": "1000000000000" } });
+        plugin::calls(&mut runner, "echo", &value, 5 * CALLS, 16).await.len()
+    });
+    runtime.block_on(task).expect("no panic");
+}
+
 /// The time of one of `count` times `work`.
 fn each(count: u32, mut work: impl FnMut()) -> f64 {
     let begun = Instant::now();

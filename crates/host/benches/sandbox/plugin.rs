@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use entresol_host::measured;
+use entresol_host::measured::Installed;
 use entresol_sandbox::{Engine, Input, Instance, Limits, Outgoing, Runner};
 use serde_json::{Value, json};
 
@@ -54,13 +54,26 @@ pub(crate) fn call(id: u64, action: &str, value: &Value) -> Vec<u8> {
 }
 
 pub(crate) fn start(engine: &Engine, bundle: &Bundle, mark: usize) -> Instance {
-    let (mut instance, outgoing) =
-        measured::start(engine, "index.js", &bundle.source, &limits(), &context(mark)).expect("the plugin starts");
-    // As the actor does before any call.
+    wake(engine, &installed(bundle, mark))
+}
+
+/// The bundle as the daemon keeps it.
+pub(crate) fn installed(bundle: &Bundle, mark: usize) -> Installed {
+    Installed::new("index.js", &bundle.source, &limits(), &context(mark))
+}
+
+/// Starts what is installed, up to where calls are taken.
+pub(crate) fn wake(engine: &Engine, installed: &Installed) -> Instance {
+    let (mut instance, outgoing) = installed.start(engine).expect("the plugin starts");
+    begin(&mut instance, outgoing);
+    instance
+}
+
+/// `onStart`, as the actor does it before any call.
+pub(crate) fn begin(instance: &mut Instance, outgoing: Vec<Outgoing>) {
     let hook = json!({ "t": "hook", "id": 1, "hook": "onStart", "arg": { "restored": false } });
     let more = instance.turn(hook.to_string().as_bytes()).expect("a turn");
-    settle(&mut instance, outgoing.into_iter().chain(more).collect(), 1);
-    instance
+    settle(instance, outgoing.into_iter().chain(more).collect(), 1);
 }
 
 /// Calls the bundle's first action; what it came to.
