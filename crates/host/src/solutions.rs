@@ -857,13 +857,13 @@ const fn module_kind(kind: entresol_package::ModuleKind) -> ModuleKind {
     }
 }
 
-/// The sandbox's limits, with the memory that was granted.
+/// The sandbox's limits, with the memory and the WebAssembly that were granted.
 fn limits(budgets: &Budgets, permissions: &[Permission]) -> Limits {
     let memory = permissions.iter().find_map(|permission| match permission {
         Permission::Memory { limit } => usize::try_from(limit.bytes()).ok(),
         _ => None,
     });
-    budgets.sandbox(memory)
+    Limits { webassembly: permissions.contains(&Permission::Webassembly), ..budgets.sandbox(memory) }
 }
 
 /// The published state of a running solution, untagged.

@@ -1,8 +1,11 @@
-//! `cargo bench -p entresol-sandbox --bench compute`: heavy work against wasmtime directly, as JSON.
+//! `cargo bench -p entresol-sandbox --bench compute`: heavy work and a script's own
+//! modules against wasmtime directly, as JSON.
 #![allow(clippy::print_stdout, missing_docs, unreachable_pub, reason = "a measurement is there to be printed")]
 
 #[path = "support/compute.rs"]
 mod compute;
+#[path = "support/webassembly.rs"]
+mod webassembly;
 
 use entresol_sandbox::Engine;
 
@@ -13,7 +16,7 @@ fn main() {
         ("sha256 of 8 MiB", compute::sha256(&engine, 8 << 20, 12)),
         ("echo of 1 KiB", compute::echo(&engine, 1 << 10, 200)),
     ];
-    let rows: Vec<_> = rows
+    let mut rows: Vec<_> = rows
         .iter()
         .map(|(name, row)| {
             serde_json::json!({
@@ -24,5 +27,6 @@ fn main() {
             })
         })
         .collect();
+    rows.extend(webassembly::rows(&engine, 7));
     println!("{}", serde_json::json!(rows));
 }

@@ -28,6 +28,16 @@ IMPORT("exhausted") extern _Noreturn void host_exhausted(void);
 IMPORT("report") extern void host_report(int fatal, const char *message, size_t message_length, const char *stack,
                                          size_t stack_length);
 
+// The script's WebAssembly modules, which run beside the engine, in pieces of its memory (src/webassembly.rs). Numbers go
+// both ways through `exchange`; whoever receives takes them out before anything else runs.
+// Answers 0; CALL_THREW when an import has thrown what is now `thrown`; CALL_TOO_DEEP; or -1 - length of a trap's text.
+IMPORT("wasm_call") extern int host_wasm_call(uint32_t function, uint64_t *exchange);
+// exchange[0]: the function's number in its module; then, a byte each, the types of parameters and results. Answers how
+// many there are of each, in the lower and the upper half.
+IMPORT("wasm_signature") extern uint32_t host_wasm_signature(uint32_t function, uint64_t *exchange);
+// Where the buffer of a WebAssembly.Memory lies now.
+IMPORT("wasm_moved") extern void host_wasm_moved(uint32_t memory, const uint8_t *at, size_t length);
+
 enum { LAYER_GLOBALS = 0, LAYER_PRELUDE = 1, LAYER_SCRIPT = 2 };
 enum { KIND_MODULE = 0, KIND_COMMON_JS = 1 };
 
@@ -178,6 +188,379 @@ static void settle(void) {
     } while (JS_IsJobPending(runtime));
 }
 
+// ---- WebAssembly -------------------------------------------------------------------------------------------------
+
+enum { SERVICE_WEBASSEMBLY = 2 };
+enum { CALL_THREW = 1, CALL_TOO_DEEP = 2 };
+enum { MOST_VALUES = 1000 }; // parameters, and results, of a function: the standard's own limit
+enum { NO_FUNCTION = -1 };
+
+// A number and values, and behind them the types of an import that is called, a byte each.
+static uint64_t exchange[MOST_VALUES + 1 + 2 * MOST_VALUES / sizeof(uint64_t)];
+static JSValue thrown = JS_UNDEFINED; // by an import, on its way through the module to the script that called
+static JSValue make_trap = JS_UNDEFINED; // text -> RuntimeError
+static JSValue grow_memory = JS_UNDEFINED; // (memory, pages) -> pages before, or -1
+static JSClassID function_class;
+
+// A function of a module, as an object of the script; the object's own data.
+typedef struct Function {
+    uint32_t id;
+    uint16_t params, results;
+    uint8_t types[];
+} Function;
+
+// Everything here lives as long as the script: so do the modules' instances, which refer to it by number.
+typedef struct { JSValue *at; uint32_t length, room; } Values;
+static Values functions; // by number; undefined where nobody has asked for the object
+static Values callbacks; // functions of the script that modules import
+typedef struct { JSValue buffer; const uint8_t *at; size_t length; } Memory;
+static Memory *memories;
+static uint32_t memory_count;
+
+static void *grown(void *old, size_t size) {
+    void *block = memory_realloc(NULL, old, size);
+    // Nothing that large is kept in these lists.
+    if (!block)
+        host_exhausted();
+    return block;
+}
+
+static void set_value(Values *values, uint32_t index, JSValue value) {
+    if (index >= values->room) {
+        uint32_t room = index + index / 2 + 16;
+        values->at = grown(values->at, room * sizeof *values->at);
+        values->room = room;
+    }
+    while (values->length <= index)
+        values->at[values->length++] = JS_UNDEFINED;
+    JS_FreeValue(context, values->at[index]);
+    values->at[index] = value;
+}
+
+// Tells the host where the buffers lie. A buffer that somebody has detached has no bytes: the modules may not be
+// entered, and what is in one already finds nothing.
+static int tell_memories(JSContext *ctx) {
+    int gone = 0;
+    for (uint32_t i = 0; i < memory_count; i++) {
+        Memory *memory = &memories[i];
+        size_t length;
+        const uint8_t *at = JS_GetArrayBuffer(ctx, &length, memory->buffer);
+        if (!at && JS_HasException(ctx)) {
+            JS_FreeValue(ctx, JS_GetException(ctx));
+            gone = 1;
+        }
+        if (at == memory->at && length == memory->length)
+            continue;
+        memory->at = at;
+        memory->length = length;
+        host_wasm_moved(i, at, length);
+    }
+    return gone;
+}
+
+static JSValue refuse_detached(JSContext *ctx) {
+    return JS_ThrowTypeError(ctx, "the buffer of a WebAssembly.Memory is detached");
+}
+
+static JSValue wasm_function_call(JSContext *ctx, JSValueConst function, JSValueConst self, int argc,
+                                  JSValueConst *argv, int flags);
+static const JSClassDef function_class_def = {"Function", .call = wasm_function_call};
+
+// The object of a function, the same each time.
+static JSValue function_object(JSContext *ctx, uint32_t id) {
+    if (id < functions.length && !JS_IsUndefined(functions.at[id]))
+        return JS_DupValue(ctx, functions.at[id]);
+    uint32_t counts = host_wasm_signature(id, exchange);
+    uint32_t params = counts & 0xffff, results = counts >> 16;
+    Function *data = js_malloc(ctx, sizeof *data + params + results);
+    if (!data)
+        return JS_EXCEPTION;
+    data->id = id;
+    data->params = params;
+    data->results = results;
+    memcpy(data->types, exchange + 1, params + results);
+    int32_t number = (int32_t)exchange[0];
+    JSValue prototype = JS_GetFunctionProto(ctx);
+    JSValue object = JS_NewObjectProtoClass(ctx, prototype, function_class);
+    JS_FreeValue(ctx, prototype);
+    if (JS_IsException(object)) {
+        js_free(ctx, data);
+        return object;
+    }
+    JS_SetOpaque(object, data);
+    // Its number in decimal, as the standard names it; none for one that no module exports.
+    char digits[12], *name = digits + sizeof digits - 1;
+    *name = 0;
+    for (int32_t left = number; left > 0 || (left == 0 && number == 0 && !*name); left /= 10)
+        *--name = '0' + left % 10;
+    JS_DefinePropertyValueStr(ctx, object, "length", JS_NewInt32(ctx, params), JS_PROP_CONFIGURABLE);
+    JS_DefinePropertyValueStr(ctx, object, "name", JS_NewString(ctx, name), JS_PROP_CONFIGURABLE);
+    set_value(&functions, id, JS_DupValue(ctx, object));
+    return object;
+}
+
+// A value of the script as a module takes it. 1 when an exception was thrown.
+static int to_wasm(JSContext *ctx, uint8_t type, JSValueConst value, uint64_t *into) {
+    *into = 0;
+    double number;
+    switch (type) {
+    case 'i': {
+        int32_t integer;
+        if (JS_ToInt32(ctx, &integer, value))
+            return 1;
+        *into = (uint32_t)integer;
+        return 0;
+    }
+    case 'l':
+        return JS_ToBigInt64(ctx, (int64_t *)into, value) != 0;
+    case 'f': {
+        if (JS_ToFloat64(ctx, &number, value))
+            return 1;
+        float single = (float)number;
+        memcpy(into, &single, sizeof single);
+        return 0;
+    }
+    case 'd':
+        if (JS_ToFloat64(ctx, &number, value))
+            return 1;
+        memcpy(into, &number, sizeof number);
+        return 0;
+    case 'r': {
+        Function *function = JS_IsObject(value) ? JS_GetOpaque(value, function_class) : NULL;
+        if (!function && !JS_IsNull(value)) {
+            JS_ThrowTypeError(ctx, "only null and functions that WebAssembly has exported are references to functions");
+            return 1;
+        }
+        *into = function ? function->id : (uint32_t)NO_FUNCTION;
+        return 0;
+    }
+    }
+    JS_ThrowTypeError(ctx, "a vector of 128 bits is no value of JavaScript");
+    return 1;
+}
+
+static JSValue from_wasm(JSContext *ctx, uint8_t type, uint64_t value) {
+    double number;
+    float single;
+    switch (type) {
+    case 'i':
+        return JS_NewInt32(ctx, (int32_t)value);
+    case 'l':
+        return JS_NewBigInt64(ctx, (int64_t)value);
+    case 'f':
+        memcpy(&single, &value, sizeof single);
+        return JS_NewFloat64(ctx, single);
+    case 'd':
+        memcpy(&number, &value, sizeof number);
+        return JS_NewFloat64(ctx, number);
+    case 'r':
+        return (int32_t)value == NO_FUNCTION ? JS_NULL : function_object(ctx, (uint32_t)value);
+    }
+    return JS_ThrowTypeError(ctx, "a vector of 128 bits is no value of JavaScript");
+}
+
+static bool has_vectors(const uint8_t *types, size_t count) { return memchr(types, 'v', count) != NULL; }
+
+static JSValue trap(JSContext *ctx, size_t length) {
+    char *text = js_malloc(ctx, length + 1);
+    if (!text)
+        return JS_EXCEPTION;
+    host_take((uint8_t *)text);
+    JSValue message = JS_NewStringLen(ctx, text, length);
+    js_free(ctx, text);
+    JSValue error = JS_Call(ctx, make_trap, JS_UNDEFINED, 1, (JSValueConst *)&message);
+    JS_FreeValue(ctx, message);
+    return JS_IsException(error) ? error : JS_Throw(ctx, error);
+}
+
+static JSValue throw_again(JSContext *ctx) {
+    JSValue error = thrown;
+    thrown = JS_UNDEFINED;
+    return JS_Throw(ctx, error);
+}
+
+static JSValue wasm_function_call(JSContext *ctx, JSValueConst callee, JSValueConst self, int argc, JSValueConst *argv,
+                                  int flags) {
+    Function *function = JS_GetOpaque(callee, function_class);
+    if (!function)
+        return JS_ThrowTypeError(ctx, "not a function of WebAssembly");
+    uint32_t params = function->params, results = function->results;
+    uint64_t few[16], *values = few;
+    uint32_t most = params > results ? params : results;
+    if (has_vectors(function->types, params + results))
+        return JS_ThrowTypeError(ctx, "a vector of 128 bits is no value of JavaScript");
+    if (most > sizeof few / sizeof few[0] && !(values = js_malloc(ctx, most * sizeof *values)))
+        return JS_EXCEPTION;
+    JSValue result = JS_EXCEPTION;
+    for (uint32_t i = 0; i < params; i++) {
+        if (to_wasm(ctx, function->types[i], i < (uint32_t)argc ? argv[i] : JS_UNDEFINED, &values[i]))
+            goto done;
+    }
+    if (tell_memories(ctx)) {
+        refuse_detached(ctx);
+        goto done;
+    }
+    memcpy(exchange, values, params * sizeof *values);
+    int outcome = host_wasm_call(function->id, exchange);
+    if (outcome < 0) {
+        result = trap(ctx, (size_t)(-(outcome + 1)));
+    } else if (outcome == CALL_THREW) {
+        result = throw_again(ctx);
+    } else if (outcome == CALL_TOO_DEEP) {
+        result = JS_ThrowRangeError(ctx, "Maximum call stack size exceeded");
+    } else if (results == 0) {
+        result = JS_UNDEFINED;
+    } else if (results == 1) {
+        result = from_wasm(ctx, function->types[params], exchange[0]);
+    } else {
+        memcpy(values, exchange, results * sizeof *values);
+        result = JS_NewArray(ctx);
+        for (uint32_t i = 0; i < results && !JS_IsException(result); i++) {
+            JSValue one = from_wasm(ctx, function->types[params + i], values[i]);
+            if (JS_IsException(one) || JS_DefinePropertyValueUint32(ctx, result, i, one, JS_PROP_C_W_E) < 0) {
+                JS_FreeValue(ctx, result);
+                result = JS_EXCEPTION;
+            }
+        }
+    }
+done:
+    if (values != few)
+        js_free(ctx, values);
+    return result;
+}
+
+// wasmSetup(makeTrap, growMemory): once.
+static JSValue native_wasm_setup(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+    make_trap = JS_DupValue(ctx, argv[0]);
+    grow_memory = JS_DupValue(ctx, argv[1]);
+    JS_NewClassID(runtime, &function_class);
+    if (JS_NewClass(runtime, function_class, &function_class_def))
+        return JS_EXCEPTION;
+    return JS_UNDEFINED;
+}
+
+// wasmFunction(number) -> the function.
+static JSValue native_wasm_function(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+    uint32_t id;
+    if (JS_ToUint32(ctx, &id, argv[0]))
+        return JS_EXCEPTION;
+    return function_object(ctx, id);
+}
+
+// wasmNumber(value) -> the number of a function of a module; NO_FUNCTION of anything else.
+static JSValue native_wasm_number(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+    Function *function = JS_IsObject(argv[0]) ? JS_GetOpaque(argv[0], function_class) : NULL;
+    return JS_NewInt32(ctx, function ? (int32_t)function->id : NO_FUNCTION);
+}
+
+// wasmCallback(function) -> its number, by which the host calls it.
+static JSValue native_wasm_callback(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+    set_value(&callbacks, callbacks.length, JS_DupValue(ctx, argv[0]));
+    return JS_NewUint32(ctx, callbacks.length - 1);
+}
+
+// wasmMemory(number, buffer): the buffer of a memory from now on.
+static JSValue native_wasm_memory(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+    uint32_t number;
+    if (JS_ToUint32(ctx, &number, argv[0]))
+        return JS_EXCEPTION;
+    if (number > memory_count)
+        return JS_ThrowRangeError(ctx, "there is no such memory");
+    if (number == memory_count) {
+        memories = grown(memories, (memory_count + 1) * sizeof *memories);
+        memories[memory_count++] = (Memory){JS_UNDEFINED, NULL, 0};
+    }
+    JS_FreeValue(ctx, memories[number].buffer);
+    memories[number].buffer = JS_DupValue(ctx, argv[1]);
+    return JS_UNDEFINED;
+}
+
+EXPORT("wasm_exchange") uint64_t *sandbox_wasm_exchange(void) { return exchange; }
+
+// A module calls what it imports; `types` are those of parameters and results. 1 when it threw.
+EXPORT("wasm_callback") int sandbox_wasm_callback(uint32_t number, uint32_t counts, const uint8_t *types) {
+    uint32_t params = counts & 0xffff, results = counts >> 16;
+    if (number >= callbacks.length)
+        return 1;
+    JSValue few[16], *values = few, result = JS_EXCEPTION;
+    uint64_t one = 0;
+    uint32_t made = 0;
+    // The exchange is anybody's as soon as something else runs.
+    uint8_t own[params + results + 1];
+    memcpy(own, types, params + results);
+    if (has_vectors(own, params + results)) {
+        JS_ThrowTypeError(context, "a vector of 128 bits is no value of JavaScript");
+        goto done;
+    }
+    if (params > sizeof few / sizeof few[0] && !(values = js_malloc(context, params * sizeof *values)))
+        goto done;
+    for (; made < params; made++) {
+        values[made] = from_wasm(context, own[made], exchange[made]);
+        if (JS_IsException(values[made]))
+            goto done;
+    }
+    result = JS_Call(context, callbacks.at[number], JS_UNDEFINED, params, (JSValueConst *)values);
+    if (JS_IsException(result))
+        goto done;
+    if (results == 1) {
+        if (to_wasm(context, own[params], result, &one)) {
+            JS_FreeValue(context, result);
+            result = JS_EXCEPTION;
+            goto done;
+        }
+        exchange[0] = one;
+    } else if (results > 1) {
+        // The globals have made a list of it that is nobody else's and as long as it has to be.
+        uint64_t *all = js_malloc(context, results * sizeof *all);
+        int failed = !all;
+        for (uint32_t i = 0; i < results && !failed; i++) {
+            JSValue item = JS_GetPropertyUint32(context, result, i);
+            failed = JS_IsException(item) || to_wasm(context, own[params + i], item, &all[i]);
+            JS_FreeValue(context, item);
+        }
+        if (!failed)
+            memcpy(exchange, all, results * sizeof *all);
+        js_free(context, all);
+        if (failed) {
+            JS_FreeValue(context, result);
+            result = JS_EXCEPTION;
+        }
+    }
+done:
+    for (uint32_t i = 0; i < made; i++)
+        JS_FreeValue(context, values[i]);
+    if (values != few)
+        js_free(context, values);
+    if (JS_IsException(result)) {
+        JS_FreeValue(context, thrown);
+        thrown = JS_GetException(context);
+        return 1;
+    }
+    JS_FreeValue(context, result);
+    // The module goes on: with a memory that was detached meanwhile, it finds it empty.
+    tell_memories(context);
+    return 0;
+}
+
+// A module's memory grows: pages before, or -1. Nothing that fails here is more than a memory that does not grow.
+EXPORT("wasm_grow") int sandbox_wasm_grow(uint32_t memory, uint32_t pages) {
+    JSValue arguments[2] = {JS_NewUint32(context, memory), JS_NewUint32(context, pages)};
+    JSValue result = JS_Call(context, grow_memory, JS_UNDEFINED, 2, (JSValueConst *)arguments);
+    int32_t before = -1;
+    if (JS_IsException(result))
+        JS_FreeValue(context, JS_GetException(context));
+    else if (JS_IsNumber(result))
+        JS_ToInt32(context, &before, result);
+    JS_FreeValue(context, result);
+    tell_memories(context);
+    return before;
+}
+
+// wasmThrown() -> throws what an import threw within the host's last answer.
+static JSValue native_wasm_thrown(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+    return throw_again(ctx);
+}
+
 // ---- What the globals get ----------------------------------------------------------------------------------------
 
 static JSValue native_post(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
@@ -240,6 +623,8 @@ static JSValue native_call(JSContext *ctx, JSValueConst self, int argc, JSValueC
     size_t name_length, payload_length;
     if (JS_ToInt32(ctx, &service, argv[0]))
         return JS_EXCEPTION;
+    if (service == SERVICE_WEBASSEMBLY && tell_memories(ctx))
+        return refuse_detached(ctx);
     const char *name = JS_ToCStringLen(ctx, &name_length, argv[1]);
     if (!name)
         return JS_EXCEPTION;
@@ -380,6 +765,12 @@ static const JSCFunctionListEntry natives[] = {
     JS_CFUNC_DEF("script", 0, native_script),
     JS_CFUNC_DEF("encode", 1, native_encode),
     JS_CFUNC_DEF("decode", 3, native_decode),
+    JS_CFUNC_DEF("wasmSetup", 2, native_wasm_setup),
+    JS_CFUNC_DEF("wasmFunction", 1, native_wasm_function),
+    JS_CFUNC_DEF("wasmNumber", 1, native_wasm_number),
+    JS_CFUNC_DEF("wasmCallback", 1, native_wasm_callback),
+    JS_CFUNC_DEF("wasmMemory", 2, native_wasm_memory),
+    JS_CFUNC_DEF("wasmThrown", 0, native_wasm_thrown),
 };
 
 // ---- Evaluation ------------------------------------------------------------------------------------------------

@@ -61,6 +61,7 @@ fn compile(engine: &wasmtime::Engine, code: &[u8]) -> Result<Module, HostFault> 
 /// of machine code, and a wallet has few plugins that bring one.
 const MOST_ASSETS: usize = 32;
 const ASSET_FILE: &str = "asset-";
+const MODULE_FILE: &str = "module-";
 
 /// Loads the compiled code of an asset (`compute.rs`) from `dir`, or compiles it and puts it there. What wasmtime does
 /// not take as WebAssembly is the asset's mistake.
@@ -70,29 +71,50 @@ pub(crate) fn load_or_compile_asset(
     sha256: &[u8; DIGEST],
     dir: Option<&Path>,
 ) -> Result<Module, ComputeError> {
+    load_or_compile_kept(engine, wasm, sha256, dir, ASSET_FILE)
+}
+
+/// [`load_or_compile_asset`] for a module of a script (`webassembly.rs`), as it was rewritten. They are counted apart, so
+/// that a script that compiles many takes no asset's place.
+pub(crate) fn load_or_compile_module(
+    engine: &wasmtime::Engine,
+    wasm: &[u8],
+    sha256: &[u8; DIGEST],
+    dir: Option<&Path>,
+) -> Result<Module, ComputeError> {
+    load_or_compile_kept(engine, wasm, sha256, dir, MODULE_FILE)
+}
+
+fn load_or_compile_kept(
+    engine: &wasmtime::Engine,
+    wasm: &[u8],
+    sha256: &[u8; DIGEST],
+    dir: Option<&Path>,
+    kind: &str,
+) -> Result<Module, ComputeError> {
     let compile = || Module::from_binary(engine, wasm).map_err(|error| ComputeError::Refused(format!("{error:#}")));
     let Some(dir) = dir else {
         return compile();
     };
     check_directory(dir)?;
-    let path = dir.join(format!("{ASSET_FILE}{}.cwasm", hex::encode(sha256)));
+    let path = dir.join(format!("{kind}{}.cwasm", hex::encode(sha256)));
     let key = asset_key(engine, sha256);
     match load(engine, &path, &key) {
         Ok(module) => return Ok(module),
-        Err(reason) => tracing::debug!(reason, "compiling an asset"),
+        Err(reason) => tracing::debug!(reason, kind, "compiling WebAssembly"),
     }
     let module = compile()?;
     store(&module, &path, &key)?;
-    drop_oldest(dir);
+    drop_oldest(dir, kind);
     Ok(module)
 }
 
-/// Keeps the number of compiled assets bounded. What cannot be removed stays: it costs space, nothing else.
-fn drop_oldest(dir: &Path) {
+/// Keeps the number of compiled files of a kind bounded. What cannot be removed stays: it costs space, nothing else.
+fn drop_oldest(dir: &Path, kind: &str) {
     let Ok(entries) = std::fs::read_dir(dir) else { return };
     let mut assets: Vec<_> = entries
         .flatten()
-        .filter(|entry| entry.file_name().to_string_lossy().starts_with(ASSET_FILE))
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with(kind))
         .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
         .collect();
     assets.sort();

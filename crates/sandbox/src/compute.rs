@@ -149,7 +149,7 @@ impl Engine {
         }
         let compiler = match &mut *compiler {
             Some(compiler) => compiler,
-            none => none.insert(low_priority_thread()?),
+            none => none.insert(one_thread("sandbox compiler", 10)?),
         };
         // wasmtime compiles functions in parallel on the pool that it is called from: here that is one thread.
         let module =
@@ -201,14 +201,15 @@ impl Assets {
     }
 }
 
-fn low_priority_thread() -> Result<rayon::ThreadPool, HostFault> {
+/// A pool of one thread, for what wasmtime would do on every core. `nice` lowers its priority.
+pub(crate) fn one_thread(name: &'static str, nice: i32) -> Result<rayon::ThreadPool, HostFault> {
     rayon::ThreadPoolBuilder::new()
         .num_threads(1)
-        .thread_name(|_| "sandbox compiler".to_owned())
-        .start_handler(|_| {
+        .thread_name(move |_| name.to_owned())
+        .start_handler(move |_| {
             // On Linux this is the thread's own priority; elsewhere it would be the whole program's.
             #[cfg(target_os = "linux")]
-            let _ = rustix::process::nice(10);
+            let _ = rustix::process::nice(nice);
         })
         .build()
         .map_err(|error| HostFault::Thread(Arc::new(std::io::Error::other(error))))

@@ -11,6 +11,7 @@ use crate::gate::Gate;
 use crate::guest::{self, Guest};
 use crate::snapshot::Snapshots;
 use crate::threads::GUEST_STACK;
+use crate::webassembly::Compiler;
 use crate::{cache, image};
 
 /// The JavaScript engine, compiled for this machine. Cheap to clone; one for the whole program is enough.
@@ -35,6 +36,8 @@ struct Parts {
     snapshots: Snapshots,
     gate: Gate,
     assets: Assets,
+    /// For modules of scripts.
+    compiler: Arc<Compiler>,
     cache_dir: Option<PathBuf>,
 }
 
@@ -74,11 +77,16 @@ impl Engine {
         let gate = Gate::start(&engine, std::thread::available_parallelism().map_or(1, usize::from))?;
         let stack = taken_apart.stack;
         let snapshots = Snapshots::new(cache_dir);
+        let compiler = Arc::new(Compiler::new(cache_dir));
         let (assets, cache_dir) = (Assets::default(), cache_dir.map(Path::to_owned));
-        Ok(Self { parts: Arc::new(Parts { engine, code, linker, fresh, stack, snapshots, gate, assets, cache_dir }) })
+        let parts = Parts { engine, code, linker, fresh, stack, snapshots, gate, assets, compiler, cache_dir };
+        Ok(Self { parts: Arc::new(parts) })
     }
 
-    pub(crate) fn store(&self, guest: Guest) -> Store<Guest> {
+    pub(crate) fn store(&self, mut guest: Guest) -> Store<Guest> {
+        if guest.limits.webassembly {
+            guest.compiler = Some(Arc::clone(&self.parts.compiler));
+        }
         let mut store = Store::new(&self.parts.engine, guest);
         store.limiter(|guest| guest);
         store.epoch_deadline_callback(|mut store| match store.data_mut().tick() {

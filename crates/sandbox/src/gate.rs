@@ -434,6 +434,17 @@ impl Permit {
         self.account.charge(spent, self.turn);
     }
 
+    /// Charges what another thread did for the turn, and sees to it as a tick does.
+    ///
+    /// # Errors
+    /// As [`Permit::tick`].
+    pub(crate) fn spent(&mut self, elsewhere: Duration) -> Result<(), SandboxError> {
+        self.turn += elsewhere;
+        self.slice += elsewhere;
+        self.account.charge(elsewhere, self.turn);
+        self.tick()
+    }
+
     /// Called at each tick: charges, and waits while others go first.
     ///
     /// # Errors

@@ -1,11 +1,14 @@
 //! What the host keeps for one guest, and the functions the guest imports (`engine/shim.c` has the other side).
 
 use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
 
 use wasmtime::{Caller, Linker, Memory, ResourceLimiter};
 
 use crate::gate::Permit;
 use crate::record::Tape;
+use crate::webassembly::{self, Compiler};
 use crate::{HostCalls, Limits, LogLevel, Outgoing, SandboxError, own_frames, services};
 
 /// How far apart the clocks of evaluations that are compared are: another year, month, day, hour, minute and second.
@@ -50,6 +53,11 @@ pub(crate) struct Guest {
     pub(crate) impure: bool,
     /// Which of several evaluations that are compared: each is answered other randomness and another time.
     round: u8,
+    /// Modules of the script and what it made of them.
+    pub(crate) webassembly: webassembly::State,
+    pub(crate) compiler: Option<Arc<Compiler>>,
+    /// Entries of all tables, the engine's own among them.
+    table_entries: usize,
     /// An evaluation that threw.
     pub(crate) thrown: Option<SandboxError>,
     /// A limit broke and the host function that saw it has stopped the guest.
@@ -75,6 +83,9 @@ impl Guest {
             drew: false,
             impure: false,
             round: 0,
+            webassembly: webassembly::State::default(),
+            compiler: None,
+            table_entries: 0,
             thrown: None,
             broken: None,
             limits,
@@ -95,6 +106,8 @@ impl Guest {
     pub(crate) fn evaluated(mut self, timers: &[u32]) -> Self {
         self.timers = timers.iter().copied().collect();
         self.begun = true;
+        // Another store has other tables.
+        self.table_entries = 0;
         self
     }
 
@@ -143,7 +156,17 @@ impl Guest {
         self.timers.remove(&id)
     }
 
-    fn stop<T>(&mut self, reason: SandboxError) -> wasmtime::Result<T> {
+    /// Time that another thread passed for this guest: an error ends the turn.
+    pub(crate) fn spent(&mut self, elsewhere: Duration) -> Result<(), SandboxError> {
+        self.permit.as_mut().map_or(Ok(()), |permit| permit.spent(elsewhere))
+    }
+
+    /// What the guest takes next.
+    pub(crate) fn answer_with(&mut self, answer: Vec<u8>) {
+        self.answer = answer;
+    }
+
+    pub(crate) fn stop<T>(&mut self, reason: SandboxError) -> wasmtime::Result<T> {
         let error = wasmtime::Error::msg(reason.to_string());
         self.broken = Some(reason);
         Err(error)
@@ -187,8 +210,15 @@ impl ResourceLimiter for Guest {
         Ok(desired <= self.limits.memory_bytes.min(start))
     }
 
-    fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(desired <= MOST_TABLE_ENTRIES)
+    fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        let used = self.table_entries.saturating_add(desired.saturating_sub(current));
+        let most = MOST_TABLE_ENTRIES + if self.limits.webassembly { webassembly::MOST_TABLE_ENTRIES } else { 0 };
+        if used > most {
+            self.webassembly.table_refused = true;
+            return Ok(false);
+        }
+        self.table_entries = used;
+        Ok(true)
     }
 }
 
@@ -219,6 +249,7 @@ pub(crate) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     linker.func_wrap(OURS, "take", take)?;
     linker.func_wrap(OURS, "report", report)?;
     linker.func_wrap(OURS, "exhausted", exhausted)?;
+    webassembly::link(linker)?;
     // The C library's own imports: a clock, and files that do not exist.
     const WASI: &str = "wasi_snapshot_preview1";
     linker.func_wrap(WASI, "clock_time_get", clock)?;
@@ -304,6 +335,13 @@ fn call(
 ) -> wasmtime::Result<i32> {
     let (name, _) = piece(&mut caller, name_at, name_length)?;
     let name = String::from_utf8_lossy(name).into_owned();
+    if service == webassembly::SERVICE {
+        let payload = piece(&mut caller, at, length)?.0.to_vec();
+        let answer = webassembly::serve(&mut caller, &name, &payload)?;
+        let length = i32::try_from(answer.len())?;
+        caller.data_mut().answer_with(answer);
+        return Ok(length);
+    }
     let (payload, guest) = piece(&mut caller, at, length)?;
     let answer = if payload.len() > guest.limits.message_bytes {
         Err(format!("the payload of {} bytes is larger than the host takes", payload.len()))

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::account::Account;
 use crate::guest::Guest;
-use crate::machine::{GLOBALS, Layer, Machine};
+use crate::machine::{Layer, Machine, globals};
 use crate::record::{RecordError, Recorder, Tape};
 use crate::snapshot::{Key, Restored, Source};
 use crate::turns::{end_turn, enter, leave, on_thread, turn};
@@ -51,7 +51,7 @@ impl Instance {
         script: Option<Script<'_>>,
         host: Box<dyn HostCalls>,
     ) -> Result<(Self, Vec<Outgoing>), SandboxError> {
-        Self::start_on(engine, limits, GLOBALS, prelude, script, host, Tape::Off)
+        Self::start_on(engine, limits, globals(limits), prelude, script, host, Tape::Off)
     }
 
     /// [`Instance::start`] of a script that was prepared for it, recorded where there is a recorder.
@@ -87,7 +87,7 @@ impl Instance {
     ) -> Result<(Self, Vec<Outgoing>), SandboxError> {
         recorder.start(limits, prelude, script);
         let tape = Tape::Record(recorder.clone());
-        let started = Self::start_on(engine, limits, GLOBALS, prelude, script, host, tape);
+        let started = Self::start_on(engine, limits, globals(limits), prelude, script, host, tape);
         match started {
             Ok((mut instance, outgoing)) => {
                 recorder.end(Ok(&outgoing));

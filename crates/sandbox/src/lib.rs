@@ -39,6 +39,7 @@ mod stack;
 mod threads;
 mod ticker;
 mod turns;
+mod webassembly;
 
 pub use account::{Meter, Usage};
 pub use compute::{Asset, Computation, ComputeError, ComputeLimits, MOST_ASSET_BYTES, Progress};
@@ -50,3 +51,5 @@ pub use message::{HostCalls, Input, LogLevel, ModuleKind, Outgoing, Script};
 pub use prepared::Prepared;
 pub use runner::Runner;
 pub use stack::own_frames;
+#[doc(hidden)]
+pub use webassembly::rewritten_is_valid;

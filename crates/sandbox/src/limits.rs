@@ -36,6 +36,9 @@ pub struct Limits {
     /// The clock of the script moves in steps of this length: enough for time stamps and timeouts, too coarse to
     /// measure what other code in this process does. Default 10 ms.
     pub clock_step: Duration,
+    /// Whether the script has the JavaScript `WebAssembly` API: its modules are compiled to machine code, which takes
+    /// time and memory of the host for each script that asks. Default false.
+    pub webassembly: bool,
 }
 
 impl Limits {
@@ -70,6 +73,7 @@ impl Default for Limits {
             log_bytes_per_turn: 64 << 10,
             timers: 1000,
             clock_step: Duration::from_millis(10),
+            webassembly: false,
         }
     }
 }

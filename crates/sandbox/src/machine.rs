@@ -7,7 +7,7 @@ use crate::image::{MEMORY, MEMORY_MODULE};
 use crate::record::Input;
 use crate::{Engine, HostFault, Limits, ModuleKind, SandboxError};
 
-/// The sandbox's globals: one function body in seven files.
+/// The sandbox's globals: one function body in seven files, eight with WebAssembly.
 pub(crate) const GLOBALS: &str = concat!(
     include_str!("js/primordials.js"),
     include_str!("js/basics.js"),
@@ -17,6 +17,23 @@ pub(crate) const GLOBALS: &str = concat!(
     include_str!("js/clone.js"),
     include_str!("js/boundary.js")
 );
+
+/// [`GLOBALS`] with the JavaScript `WebAssembly` API, for scripts that may have it.
+pub(crate) const GLOBALS_WITH_WEBASSEMBLY: &str = concat!(
+    include_str!("js/primordials.js"),
+    include_str!("js/basics.js"),
+    include_str!("js/text.js"),
+    include_str!("js/events.js"),
+    include_str!("js/url.js"),
+    include_str!("js/clone.js"),
+    include_str!("js/webassembly.js"),
+    include_str!("js/boundary.js")
+);
+
+/// What a script of these limits finds.
+pub(crate) fn globals(limits: &Limits) -> &'static str {
+    if limits.webassembly { GLOBALS_WITH_WEBASSEMBLY } else { GLOBALS }
+}
 
 /// `shim.c`'s names for whose code is evaluated.
 #[derive(Clone, Copy)]
@@ -56,7 +73,8 @@ pub(crate) fn why(guest: &mut Guest, stop: Stop) -> SandboxError {
     reason
 }
 
-fn reason(guest: &mut Guest, stop: Stop) -> SandboxError {
+/// [`why`], for a guest that may not have ended yet.
+pub(crate) fn reason(guest: &mut Guest, stop: Stop) -> SandboxError {
     let error = match stop {
         Stop::Known(reason) => return reason,
         Stop::Wasm(error) => error,

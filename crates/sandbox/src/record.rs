@@ -271,7 +271,7 @@ impl Writer {
 /// What a recording's engine is known by: the WebAssembly and the globals that are evaluated in it.
 pub(crate) fn build_digest() -> [u8; 32] {
     let engine = Sha256::digest(crate::cache::ENGINE);
-    Sha256::new().chain_update(engine).chain_update(crate::machine::GLOBALS).finalize().into()
+    Sha256::new().chain_update(engine).chain_update(crate::machine::GLOBALS_WITH_WEBASSEMBLY).finalize().into()
 }
 
 /// Where a guest's inputs go, or come from.

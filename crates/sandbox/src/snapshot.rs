@@ -21,7 +21,8 @@
 //! allocations about and so counts as keeping something: such a script is evaluated afresh. What can escape: a script that keeps less than a few bits, such as a coin it tossed, may keep it for all
 //! lives; any number one could call a secret cannot come out the same three times.
 //! Host calls that the embedder does not declare pure ([`HostCalls::is_pure`](crate::HostCalls::is_pure)) mean no
-//! snapshot at all. The engine itself seeds a generator with the clock when it
+//! snapshot at all; nor is there one of a script that compiles WebAssembly meanwhile, as modules and their instances lie
+//! outside of the engine's memory. The engine itself seeds a generator with the clock when it
 //! starts; it is told zero then, for the generator is not used: `Math.random` comes from the host.
 //!
 //! **On disk** ([`file`]) a snapshot lies beside the compiled engine, in the directory that only this user can write to.
@@ -44,7 +45,7 @@ use crate::machine::{Layer, Machine};
 use crate::{Engine, HostFault, Limits, ModuleKind, Outgoing, SandboxError};
 
 /// Changes whenever a snapshot means something else than before: the shim's exports, the file's layout.
-const ABI: &[u8] = b"entresol snapshot 1";
+const ABI: &[u8] = b"entresol snapshot 2";
 
 /// Evaluations that are compared with the first, of a script that asks for randomness or the clock meanwhile.
 const COMPARED: u8 = 2;
@@ -94,6 +95,7 @@ impl Key {
         ] {
             hasher.update((limit as u64).to_be_bytes());
         }
+        hasher.update([u8::from(limits.webassembly)]);
         for source in sources {
             let kind = match source.kind {
                 ModuleKind::EsModule => 0,

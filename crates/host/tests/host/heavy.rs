@@ -228,3 +228,47 @@ async fn an_asset_with_a_url_is_fetched_once_and_must_have_the_hash() {
     assert!(refused.message.contains("answers with more than the"), "{refused}");
     wallet.host().shutdown().await;
 }
+
+/// A counter in a module's own memory, which the script reads through the memory's buffer.
+const COUNTER: &str = "
+const WASM = new Uint8Array([0,97,115,109,1,0,0,0,1,5,1,96,0,1,127,3,2,1,0,5,3,1,0,1,7,17,2,6,109,101,109,111,114,121,2,0,4,110,101,120,116,0,0,10,22,1,20,0,65,0,65,0,40,2,0,65,1,106,54,2,0,65,0,40,2,0,11]);
+export default class Counter {
+  constructor() {
+    this.there = typeof WebAssembly;
+    if (this.there === 'object') this.module = new WebAssembly.Instance(new WebAssembly.Module(WASM)).exports;
+    this.layer2Interface = { actions: [{ name: 'next', call: () => this.next(), params: [] }], state: [] };
+  }
+  next() {
+    if (!this.module) return this.there;
+    return [this.module.next(), new Uint32Array(this.module.memory.buffer)[0]].join();
+  }
+}";
+
+#[tokio::test(flavor = "multi_thread")]
+#[allow(clippy::disallowed_methods, reason = "files of the test's own")]
+async fn a_script_has_webassembly_when_its_package_asks_and_the_user_agrees() {
+    let anvil = Anvil::start().await;
+    let wallet = Wallet::new(&anvil).await;
+    for (name, permissions, expected) in [
+        ("with", json!({ "webassembly": true }), ["1,1", "2,2"]),
+        ("without", json!({}), ["undefined", "undefined"]),
+    ] {
+        let folder = wallet.home.path().join(format!("source-{name}"));
+        std::fs::create_dir_all(&folder).expect("made");
+        let manifest = json!({
+            "name": "counter", "version": "1.0.0", "type": "module", "main": "index.js",
+            "layer2": { "apiVersion": 1, "title": "Counter", "permissions": permissions }
+        });
+        std::fs::write(folder.join("package.json"), manifest.to_string()).expect("written");
+        std::fs::write(folder.join("index.js"), COUNTER).expect("written");
+        let proposed = wallet.host().solution_add(&USER, input(name, &folder, None)).await.expect("proposed");
+        let said = proposed.rows.iter().any(|row| row.label == "May" && row.value.contains("faster program parts (WebAssembly)"));
+        assert_eq!(said, name == "with", "{:?}", proposed.rows);
+        wallet.approve(&proposed).await;
+        wallet.plugin(name, "running").await;
+        for expected in expected {
+            assert_eq!(wallet.call(name, "next", json!({})).await.expect("answers"), json!(expected));
+        }
+    }
+    wallet.host().shutdown().await;
+}

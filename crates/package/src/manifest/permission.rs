@@ -44,6 +44,14 @@ pub struct Permissions {
     /// Running the package's WebAssembly assets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compute: Option<Compute>,
+    /// The JavaScript `WebAssembly` API within the script.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub webassembly: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// `"optionalPermissions"`: asked for when needed, by `requestPermission`.
@@ -198,6 +206,8 @@ pub enum Permission {
         /// Most processor time of one computation.
         seconds: u32,
     },
+    /// See [`Permissions::webassembly`].
+    Webassembly,
     /// Asking for layer-1 transactions that call one contract function; the user is asked each time.
     Contract {
         /// Its name in `layer2.contracts`.
@@ -241,6 +251,10 @@ impl fmt::Display for Permission {
                 f,
                 "run heavy computations beside itself, each with up to {memory} of memory and {seconds} s of processor time"
             ),
+            Self::Webassembly => f.write_str(
+                "bring faster program parts (WebAssembly) that this computer translates when they run; they are shut in with the \
+                 plugin's script and can do no more than it",
+            ),
             Self::Contract { contract, function, role } => {
                 write!(f, "ask for layer-1 transactions that call {contract}.{function} ({})", role.sentence())
             }
@@ -259,6 +273,7 @@ impl Permissions {
         all.extend(self.memory.map(|limit| Permission::Memory { limit }));
         all.extend(limits::list(&self.limits));
         all.extend(self.compute.map(|of| Permission::Compute { memory: of.memory, seconds: of.seconds }));
+        all.extend(self.webassembly.then_some(Permission::Webassembly));
         all
     }
 

@@ -253,6 +253,26 @@ fn an_asset_with_a_path_is_kept_and_must_be_what_the_manifest_says() {
 }
 
 #[test]
+fn webassembly_in_the_script_is_asked_for_with_true_and_said_in_words() {
+    let with = |webassembly: Value| {
+        let mut json = package_json();
+        json["layer2"]["permissions"] = json!({ "webassembly": webassembly });
+        Package::load(folder(&json).path()).map_err(|error| error.to_string())
+    };
+    let package = with(json!(true)).expect("a package");
+    assert_eq!(package.manifest.requested(), [Permission::Webassembly]);
+    let said = Permission::Webassembly.to_string();
+    assert!(said.contains("WebAssembly") && said.contains("can do no more than it"), "{said}");
+    let kept = serde_json::to_string(&Permission::Webassembly).expect("it can be kept");
+    assert_eq!(serde_json::from_str::<Permission>(&kept).expect("it can be read"), Permission::Webassembly);
+    assert_eq!(with(json!(false)).expect("a package").manifest.requested(), []);
+    for other in [json!("true"), json!(1), json!({}), json!(null)] {
+        let error = with(other).expect_err("refused");
+        assert!(error.contains("layer2.permissions.webassembly"), "{error}");
+    }
+}
+
+#[test]
 fn heavy_work_has_a_ceiling_and_comes_with_assets_only() {
     let with = |compute: Value, assets: Value| {
         let mut json = package_json();

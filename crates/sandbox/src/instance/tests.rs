@@ -13,6 +13,7 @@ mod globals;
 mod hostile;
 mod isolation;
 mod snapshots;
+mod webassembly;
 
 /// One compiled engine for all tests of this process.
 fn engine() -> &'static Engine {

@@ -89,6 +89,8 @@ const clone = (value, seen) => {
     }
     return cloneProperties(value, known({}), seen);
 };
+/** Buffers that nobody but their memory may detach (webassembly.js). */
+const memoryBuffers = new WeakSet();
 define("structuredClone", freeze(function structuredClone(value, options = undefined) {
     need(arguments.length, 1);
     const { transfer } = dictionary(options, "the second argument");
@@ -97,6 +99,7 @@ define("structuredClone", freeze(function structuredClone(value, options = undef
     for (let i = 0; i < list.length; i++) {
         if (typeof list[i] !== "object" || list[i] === null || !brand(arrayBufferLength, list[i])) refuse("only an ArrayBuffer can be transferred; this value");
         if (bufferDetached(list[i])) refuse("a detached ArrayBuffer");
+        if (weakSetHas(memoryBuffers, list[i])) refuse("the buffer of a WebAssembly.Memory");
         if (mapHas(seen, list[i])) refuse("a buffer that is transferred twice");
         mapSet(seen, list[i], list[i]);
     }

@@ -1,7 +1,7 @@
-// The globals of the sandbox, part 1 of 7: the built-ins as they are before anybody could change them.
+// The globals of the sandbox, part 1 of 8: the built-ins as they are before anybody could change them.
 //
-// primordials.js, basics.js, text.js, events.js, url.js, clone.js and boundary.js are joined and evaluated first, as the body of one
-// `function (native)`: no script has run yet, and everything they need later is taken into constants now. Nothing of
+// primordials.js, basics.js, text.js, events.js, url.js, clone.js, webassembly.js (for scripts that may have it) and
+// boundary.js are joined and evaluated first, as the body of one `function (native)`: no script has run yet, and everything they need later is taken into constants now. Nothing of
 // `native` may be reachable from the global object, other than through the functions written here.
 "use strict";
 

@@ -182,6 +182,7 @@ pub(crate) fn head(header: &Header) -> Vec<u8> {
         log_bytes_per_turn,
         timers,
         clock_step,
+        webassembly,
     } = &header.limits;
     let scripts: Vec<Json> = header
         .scripts
@@ -207,6 +208,7 @@ pub(crate) fn head(header: &Header) -> Vec<u8> {
             "messagesPerTurn": messages_per_turn,
             "logBytesPerTurn": log_bytes_per_turn,
             "timers": timers,
+            "webassembly": webassembly,
             "clockStepMillis": u64::try_from(clock_step.as_millis()).unwrap_or(u64::MAX),
         },
         "scripts": scripts,
@@ -479,6 +481,7 @@ impl<'a> Reader<'a> {
             timers: limit("timers")?,
             clock_step: Duration::from_millis(limit("clockStepMillis")? as u64),
             cpu_percent: 100,
+            webassembly: header["limits"]["webassembly"].as_bool().ok_or(Broken::Wrong("a limit is missing"))?,
             ..Limits::default()
         };
         let listed = header["scripts"].as_array().ok_or(Broken::Wrong("no list of scripts"))?;

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::format::{Input, Outcome, Read, Recording, Turn};
 use super::{ReplayError, Tape};
-use crate::machine::GLOBALS;
+use crate::machine::globals;
 use crate::{Engine, HostCalls, Instance, Limits, Outgoing, SandboxError, Script};
 
 /// Most memory that a replay gives a guest: more than any plugin is granted, and less than harms the machine.
@@ -209,7 +209,15 @@ impl Recording {
             }
         }
         let limits = Limits { turn: self.header.limits.turn.saturating_mul(PATIENCE), ..self.header.limits.clone() };
-        Instance::start_on(engine, &limits, GLOBALS, &prelude, main, Box::new(Nobody), Tape::Play(player.clone()))
+        Instance::start_on(
+            engine,
+            &limits,
+            globals(&limits),
+            &prelude,
+            main,
+            Box::new(Nobody),
+            Tape::Play(player.clone()),
+        )
     }
 }
 

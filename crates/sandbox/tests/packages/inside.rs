@@ -36,7 +36,8 @@ pub(crate) fn engine() -> &'static Engine {
 
 /// What `run()` of a script comes to inside, its timers fired in order.
 pub(crate) fn inside(source: &str) -> Value {
-    let limits = Limits { turn: Duration::from_secs(120), memory_bytes: MEMORY, ..Limits::default() };
+    let limits =
+        Limits { turn: Duration::from_secs(120), memory_bytes: MEMORY, webassembly: true, ..Limits::default() };
     let glue = Script { name: "glue.js", source: GLUE, kind: ModuleKind::CommonJs };
     let script = Script { name: "bundle.js", source, kind: ModuleKind::EsModule };
     let (mut instance, outgoing) =

@@ -34,6 +34,8 @@ packages! {
     viem_works_as_in_node: "viem",
     scure_bip32_derives_as_in_node: "scure-bip32",
     rlp_encodes_as_in_node: "rlp",
+    hash_wasm_hashes_as_in_node: "hash-wasm",
+    es_module_lexer_reads_as_in_node: "es-module-lexer",
     buffer_reads_and_writes_as_in_node: "buffer",
     zod_parses_as_in_node: "zod",
 }

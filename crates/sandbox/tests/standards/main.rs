@@ -62,8 +62,13 @@ fn urls_pass_the_data_of_web_platform_tests_but_for_a_list() {
 }
 
 fn check(case: &str) {
+    check_with(case, "");
+}
+
+fn check_with(case: &str, before: &str) {
     let source = std::fs::read_to_string(here().join(format!("cases/{case}.js"))).expect("readable");
-    let source = format!("{}\n{source}", std::fs::read_to_string(here().join("attempt.js")).expect("readable"));
+    let source =
+        format!("{before}\n{}\n{source}", std::fs::read_to_string(here().join("attempt.js")).expect("readable"));
     let outside: Value = serde_json::from_str(&npm::node(&source)).expect("JSON");
     let inside = inside(&source);
     let (inside, outside) = (inside.as_object().expect("an object"), outside.as_object().expect("an object"));
@@ -107,4 +112,14 @@ fn url_parameters_are_as_in_node() {
 #[test]
 fn timers_and_tasks_are_as_in_node() {
     check("tasks");
+}
+
+#[test]
+fn webassembly_is_as_in_node() {
+    let mut modules = serde_json::Map::new();
+    for name in ["memory", "values", "imports"] {
+        let wasm = wat::parse_file(here().join(format!("modules/{name}.wat"))).expect("a module");
+        modules.insert(name.to_owned(), hex::encode(wasm).into());
+    }
+    check_with("webassembly", &format!("const MODULES = {};", Value::Object(modules)));
 }

@@ -74,6 +74,11 @@ fn outcomes(script: &Hostile) -> (String, String) {
     }
     let rule = rule_of(script.stated("attacks"));
     let (mut held, mut lifted) = (World::default(), World::default());
+    if script.field("webassembly") == Some("yes") {
+        for world in [&mut held, &mut lifted] {
+            rules::with_webassembly(world);
+        }
+    }
     (rule.hold)(&mut held);
     (rule.lift)(&mut lifted);
     let wallet = script.field("glue") == Some("wallet");
@@ -125,6 +130,8 @@ corpus! {
     setters_in_stringify sort_comparator species species_of_requests stack_call_sites start_loop string_replace string_search
     symbols_and_functions tags_forged text_flood thenable_parameters thrown_traps timer_loop timer_order_storm
     timers_in_abort_signals timers_that_multiply timers_waiting to_json_forged url_flood values_that_multiply
+    webassembly_absent webassembly_detach webassembly_grow_in_module webassembly_grow_storm webassembly_large_module
+    webassembly_loop webassembly_loop_in_import webassembly_native_stack webassembly_recursion
 }
 
 #[test]

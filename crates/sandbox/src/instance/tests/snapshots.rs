@@ -29,7 +29,7 @@ fn evaluated(engine: &Engine, limits: &Limits, source: &str) -> (Instance, Vec<O
         name: script.name.to_owned().into(),
         text: script.source.to_owned().into(),
     };
-    let globals = Script { name: "entresol:globals", source: GLOBALS, kind: ModuleKind::CommonJs };
+    let globals = Script { name: "entresol:globals", source: crate::machine::GLOBALS, kind: ModuleKind::CommonJs };
     let script = Script { name: "script.js", source, kind: ModuleKind::EsModule };
     let sources = vec![one(Layer::Globals, &globals), one(Layer::Prelude, &PRELUDE), one(Layer::Script, &script)];
     let guest = Guest::new(limits.clone(), Box::new(Host));

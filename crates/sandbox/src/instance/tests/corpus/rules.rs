@@ -29,10 +29,11 @@ impl Default for World {
             log_bytes_per_turn: 64 << 20,
             timers: 1_000_000,
             clock_step: Duration::from_millis(1),
+            webassembly: false,
         };
         Self {
             limits,
-            globals: GLOBALS.to_owned(),
+            globals: crate::machine::GLOBALS.to_owned(),
             glue: GLUE.to_owned(),
             wallet_glue: include_str!("../../../../../host/src/plugin/glue.js").to_owned(),
             engine: None,
@@ -64,6 +65,12 @@ fn replace(text: &mut String, rule: &str, lifted: &str) {
     *text = text.replace(rule, lifted);
 }
 
+/// The permission that the manifest asks for.
+pub(super) fn with_webassembly(world: &mut World) {
+    world.limits.webassembly = true;
+    world.globals = crate::machine::GLOBALS_WITH_WEBASSEMBLY.to_owned();
+}
+
 /// Every limit and rule of the corpus.
 pub(super) const RULES: &[Rule] = &[
     limit("turn", |world| world.limits.turn = Duration::from_millis(30)),
@@ -76,6 +83,10 @@ pub(super) const RULES: &[Rule] = &[
     limit("log bytes", |world| world.limits.log_bytes_per_turn = 16 << 10),
     limit("clock step", |world| world.limits.clock_step = Duration::from_millis(10)),
     Rule { name: "native stack", hold: |_| {}, lift: |world| world.engine = Some(engine_with_a_large_stack) },
+    rule("WebAssembly by permission", with_webassembly),
+    rule("buffers of memories stay", |world| {
+        replace(&mut world.globals, "if (weakSetHas(memoryBuffers, this)) throw", "if (false) throw");
+    }),
     // The globals.
     rule("interval at least 10 ms", |world| {
         replace(&mut world.globals, "if (repeat) delay = max(delay, 10);", "");

@@ -1,0 +1,18 @@
+;; A memory of its own, data, growth, and every way out of bounds.
+(module
+  (memory (export "memory") 1 4)
+  (data (i32.const 8) "hello")
+  (data $later "later")
+  (func (export "load8") (param i32) (result i32) (i32.load8_u (local.get 0)))
+  (func (export "load") (param i32) (result i32) (i32.load (local.get 0)))
+  (func (export "store") (param i32 i32) (i32.store (local.get 0) (local.get 1)))
+  (func (export "store64") (param i32 i64) (i64.store offset=4 (local.get 0) (local.get 1)))
+  (func (export "far") (param i32) (result i32) (i32.load offset=4294967295 (local.get 0)))
+  (func (export "size") (result i32) memory.size)
+  (func (export "grow") (param i32) (result i32) (memory.grow (local.get 0)))
+  (func (export "fill") (param i32 i32 i32) (memory.fill (local.get 0) (local.get 1) (local.get 2)))
+  (func (export "copy") (param i32 i32 i32) (memory.copy (local.get 0) (local.get 1) (local.get 2)))
+  (func (export "init") (param i32 i32 i32) (memory.init $later (local.get 0) (local.get 1) (local.get 2)))
+  (func (export "drop") (data.drop $later))
+  (func (export "vector") (param i32) (result i64)
+    (i64x2.extract_lane 1 (i8x16.add (v128.load (local.get 0)) (i8x16.splat (i32.const 1))))))
