@@ -249,10 +249,9 @@ export default class Counter {
 async fn a_script_has_webassembly_when_its_package_asks_and_the_user_agrees() {
     let anvil = Anvil::start().await;
     let wallet = Wallet::new(&anvil).await;
-    for (name, permissions, expected) in [
-        ("with", json!({ "webassembly": true }), ["1,1", "2,2"]),
-        ("without", json!({}), ["undefined", "undefined"]),
-    ] {
+    for (name, permissions, expected) in
+        [("with", json!({ "webassembly": true }), ["1,1", "2,2"]), ("without", json!({}), ["undefined", "undefined"])]
+    {
         let folder = wallet.home.path().join(format!("source-{name}"));
         std::fs::create_dir_all(&folder).expect("made");
         let manifest = json!({
@@ -262,7 +261,10 @@ async fn a_script_has_webassembly_when_its_package_asks_and_the_user_agrees() {
         std::fs::write(folder.join("package.json"), manifest.to_string()).expect("written");
         std::fs::write(folder.join("index.js"), COUNTER).expect("written");
         let proposed = wallet.host().solution_add(&USER, input(name, &folder, None)).await.expect("proposed");
-        let said = proposed.rows.iter().any(|row| row.label == "May" && row.value.contains("faster program parts (WebAssembly)"));
+        let said = proposed
+            .rows
+            .iter()
+            .any(|row| row.label == "May" && row.value.contains("faster program parts (WebAssembly)"));
         assert_eq!(said, name == "with", "{:?}", proposed.rows);
         wallet.approve(&proposed).await;
         wallet.plugin(name, "running").await;

@@ -3,12 +3,16 @@
 use wasmparser::{Parser, Payload, Validator, WasmFeatures};
 
 /// Largest module that a script may compile, in bytes. Nothing can stop Cranelift once it has begun, and the script's
-/// turn stands still meanwhile: a megabyte of code takes it about a second, a fifth of the longest turn. Larger
-/// programs run as assets (`compute`), which are compiled beside the script.
+/// turn stands still meanwhile: larger programs take seconds, and run as assets (`compute`), which are compiled beside
+/// the script.
 pub(super) const MOST_MODULE_BYTES: usize = 1 << 20;
 
+/// Largest module as rewritten: each load and store becomes some twenty bytes more, whatever the rest is, and it is this
+/// size that the compiler's time goes with. The committed asset becomes 1.6 times as large.
+const MOST_REWRITTEN_BYTES: usize = 4 << 20;
+
 /// Largest rewritten function: Cranelift's allocation of registers takes more than linear time in the size of one. The
-/// loop of an interpreter, the largest function of honest programs, has 50 KiB and four times that when it is rewritten.
+/// same as of an asset.
 const MOST_FUNCTION_BYTES: usize = 512 << 10;
 
 /// What there is: the standard's second version but for references to JavaScript values, and tail calls and extended
@@ -39,6 +43,10 @@ pub(super) fn valid(wasm: &[u8]) -> Result<(), String> {
 
 /// Refuses a rewritten module that would keep the compiler busy for too long.
 pub(super) fn before_compiling(rewritten: &[u8]) -> Result<(), String> {
+    let found = rewritten.len();
+    if found > MOST_REWRITTEN_BYTES {
+        return Err(format!("it would have {found} bytes as it is run here; at most {MOST_REWRITTEN_BYTES}: split it"));
+    }
     for payload in Parser::new(0).parse_all(rewritten) {
         if let Payload::CodeSectionEntry(body) = payload.map_err(|error| error.to_string())?
             && body.range().len() > MOST_FUNCTION_BYTES

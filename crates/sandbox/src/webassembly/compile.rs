@@ -37,12 +37,22 @@ impl Compiler {
         Self { dir: dir.map(Path::to_owned), known: Mutex::default(), thread: Mutex::default() }
     }
 
-    /// The module and the processor time that it took, which is the script's.
+    /// The module, and the processor time that it took, which is the script's also where it comes to nothing.
     pub(super) fn compile(
         &self,
         engine: &wasmtime::Engine,
         wasm: &[u8],
-    ) -> Result<(Arc<Compiled>, Duration), ComputeError> {
+    ) -> (Result<Arc<Compiled>, ComputeError>, Duration) {
+        let mut took = Duration::ZERO;
+        (self.timed(engine, wasm, &mut took), took)
+    }
+
+    fn timed(
+        &self,
+        engine: &wasmtime::Engine,
+        wasm: &[u8],
+        took: &mut Duration,
+    ) -> Result<Arc<Compiled>, ComputeError> {
         let refused = ComputeError::Refused;
         if wasm.len() > MOST_MODULE_BYTES {
             let found = wasm.len();
@@ -59,18 +69,19 @@ impl Compiler {
         let whole: [u8; 32] = Sha256::digest(wasm).into();
         let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = self.known().get(&whole).and_then(Weak::upgrade) {
-            return Ok((known, Duration::ZERO));
+            return Ok(known);
         }
         let thread = match &mut *thread {
             Some(thread) => thread,
             none => none.insert(crate::compute::one_thread("sandbox modules", 0)?),
         };
-        let (module, took) = thread.install(|| {
+        let (module, spent) = thread.install(|| {
             let begun = ThreadTime::try_now().ok();
             let dir = self.dir.as_deref();
             let module = cache::load_or_compile_module(engine, &rewritten.wasm, &digest, dir);
             (module, begun.and_then(|begun| begun.try_elapsed().ok()).unwrap_or_default())
         });
+        *took = spent;
         let module = module?;
         let size = rewritten.wasm.len();
         let instance_bytes = super::INSTANCE_BYTES + super::SLOT_BYTES * rewritten.items;
@@ -78,7 +89,7 @@ impl Compiler {
         let mut known = self.known();
         known.retain(|_, held| held.strong_count() > 0);
         known.insert(whole, Arc::downgrade(&compiled));
-        Ok((compiled, took))
+        Ok(compiled)
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, HashMap<[u8; 32], Weak<Compiled>>> {

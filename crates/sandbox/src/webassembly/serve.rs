@@ -10,6 +10,7 @@ use wasmtime::{
 };
 
 use super::calls::{self, Failure, NOBODY};
+use super::check::MOST_MODULE_BYTES;
 use super::compile::Compiled;
 use super::rewrite::{self, Export};
 use super::{Exports, ITEM_BYTES, MOST_COMPILED_BYTES, MOST_HOST_BYTES, MOST_INSTANCES, MOST_MODULES, Piece, State};
@@ -91,7 +92,7 @@ fn answer(caller: &mut Caller<'_, Guest>, name: &str, payload: &[u8]) -> Result<
         return Err(wrong());
     }
     if name == "validate" {
-        return Ok(json!(super::check::valid(payload).is_ok()));
+        return Ok(json!(payload.len() <= MOST_MODULE_BYTES && super::check::valid(payload).is_ok()));
     }
     // What is made here lies outside of the engine's memory: an evaluation that made it cannot be kept.
     caller.data_mut().impure = true;
@@ -185,11 +186,13 @@ fn compile(caller: &mut Caller<'_, Guest>, wasm: &[u8]) -> Result<Json, No> {
     }
     let left = MOST_COMPILED_BYTES.saturating_sub(state.compiled_bytes);
     let Some(compiler) = caller.data().compiler.clone() else { return Err(wrong()) };
-    let (compiled, took) = match compiler.compile(caller.engine(), wasm) {
+    let (compiled, took) = compiler.compile(caller.engine(), wasm);
+    if let Err(reason) = caller.data_mut().spent(took) {
+        return Err(over(caller, reason));
+    }
+    let compiled = match compiled {
         Ok(compiled) => compiled,
-        Err(ComputeError::Host(fault)) => {
-            return Err(caller.data_mut().stop::<()>(fault.into()).map_or_else(No::Over, |()| wrong()));
-        }
+        Err(ComputeError::Host(fault)) => return Err(over(caller, fault.into())),
         Err(ComputeError::Refused(problem)) => return no("CompileError", problem),
         Err(other) => return no("CompileError", other.to_string()),
     };
@@ -201,14 +204,16 @@ fn compile(caller: &mut Caller<'_, Guest>, wasm: &[u8]) -> Result<Json, No> {
             ),
         );
     }
-    if let Err(reason) = caller.data_mut().spent(took) {
-        return Err(caller.data_mut().stop::<()>(reason).map_or_else(No::Over, |()| wrong()));
-    }
     let interface = compiled.interface.to_json();
     let state = &mut caller.data_mut().webassembly;
     state.compiled_bytes += compiled.size;
     state.modules.push(compiled);
     Ok(json!([state.modules.len() - 1, interface]))
+}
+
+/// The turn ends for this reason.
+fn over(caller: &mut Caller<'_, Guest>, reason: crate::SandboxError) -> No {
+    caller.data_mut().stop::<()>(reason).map_or_else(No::Over, |()| wrong())
 }
 
 fn known_table(caller: &Caller<'_, Guest>, table: u32) -> Result<Table, No> {
