@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::machine::{GLOBALS, Layer};
+use crate::machine::{self, Layer};
 use crate::snapshot::{Key, Source};
 use crate::{Limits, ModuleKind, Script};
 
@@ -28,7 +28,7 @@ impl Prepared {
     /// Takes the sources; `name` is shown in stacks, as in [`Script`].
     #[must_use]
     pub fn new(limits: &Limits, prelude: &[Script<'static>], name: String, source: String, kind: ModuleKind) -> Self {
-        let mut sources = vec![globals(Cow::Borrowed(GLOBALS))];
+        let mut sources = vec![globals(Cow::Borrowed(machine::globals(limits)))];
         sources.extend(prelude.iter().map(|file| Source {
             layer: Layer::Prelude,
             kind: file.kind,

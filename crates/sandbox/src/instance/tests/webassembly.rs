@@ -217,8 +217,8 @@ fn a_script_that_compiles_while_it_is_evaluated_is_evaluated_each_time() {
         let sources = layers.map(|(layer, script)| Source {
             layer,
             kind: script.kind,
-            name: script.name.to_owned(),
-            text: script.source.to_owned(),
+            name: script.name.to_owned().into(),
+            text: script.source.to_owned().into(),
         });
         let found = engine().snapshots().restore(
             engine(),
