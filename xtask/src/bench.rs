@@ -38,9 +38,20 @@ const BENCHES: &[Bench] = &[
     },
     Bench {
         name: "neighbours",
-        about: "calls of one plugin's instance, alone and beside fifty hostile ones",
+        about: "calls of one plugin, alone and beside fifty hostile ones: its instance, and through the whole host",
         programs: &[],
-        cargo: &["bench", "--quiet", "--profile", "release", "--package", "entresol-sandbox", "--bench", "neighbours"],
+        cargo: &[
+            "bench",
+            "--quiet",
+            "--profile",
+            "release",
+            "--package",
+            "entresol-sandbox",
+            "--package",
+            "entresol-host",
+            "--bench",
+            "neighbours",
+        ],
     },
     Bench {
         name: "wallet",

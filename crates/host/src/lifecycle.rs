@@ -26,6 +26,7 @@ impl Host {
         let mut view = running.plugin.vitals().view();
         view.solution = running.name.clone();
         view.status = running.plugin.status().to_string();
+        view.waiting += running.plugin.in_mailbox() as u64;
         view.background = running.background;
         view.memory_limit = running.plugin.memory_limit as u64;
         view.connections = self.connections().count(solution.id) as u64;

@@ -181,6 +181,11 @@ impl Plugin {
         &self.vitals
     }
 
+    /// Calls and hooks that its actor has not taken in.
+    pub(crate) fn in_mailbox(&self) -> usize {
+        self.mailbox.max_capacity() - self.mailbox.capacity()
+    }
+
     /// Ends it when what is open is done, or soon; gives the hooks that were not done, and maybe the calls that wait.
     pub(crate) async fn leave(&self, calls: Calls) -> Vec<Waiting> {
         let (rest, left) = oneshot::channel();

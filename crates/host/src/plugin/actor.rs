@@ -427,7 +427,8 @@ impl Actor {
                     alarm.as_mut().reset(life.draining.as_ref().map_or(life.idle.due(), |draining| draining.deadline));
                     end
                 }
-                command = self.commands.recv(), if deadline.is_none() => match command {
+                // Before it has started they wait in the mailbox, which has a bound.
+                command = self.commands.recv(), if life.started && deadline.is_none() => match command {
                     None => Some(End::Cancelled),
                     Some(command) => {
                         life.backlog.push_back(command.into());
@@ -491,6 +492,12 @@ impl Actor {
         if failed || ends_here {
             self.queue.refuse_calls(why);
         }
+        if ends_here {
+            self.commands.close();
+            while let Ok(command) = self.commands.try_recv() {
+                self.queue.push(command);
+            }
+        }
         while ends_here && let Some(one) = self.queue.pop() {
             let _ = one.command.into_answer().send(Err(undelivered(why.clone())));
         }
@@ -500,7 +507,7 @@ impl Actor {
     fn note(&self, life: &Life) {
         self.vitals.note(|figures| {
             figures.open = life.open.len();
-            figures.waiting = life.backlog.len() + self.commands.len();
+            figures.waiting = life.backlog.len();
             figures.open_requests = life.requests;
             figures.timers = life.timers.len();
         });

@@ -11,6 +11,7 @@ mod hostile;
 mod keys;
 mod layer2_keys;
 mod lifecycle;
+mod neighbours;
 mod object;
 mod others;
 mod page;
