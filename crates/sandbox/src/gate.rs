@@ -434,15 +434,33 @@ impl Permit {
         self.account.charge(spent, self.turn);
     }
 
-    /// Charges what another thread did for the turn, and sees to it as a tick does.
+    /// Gives the permit away while another thread works for the turn and this one only waits, and comes back for it.
+    /// `work` says what the other thread has used, which is charged as the turn's own.
     ///
     /// # Errors
     /// As [`Permit::tick`].
-    pub(crate) fn spent(&mut self, elsewhere: Duration) -> Result<(), SandboxError> {
+    pub(crate) fn away<T>(&mut self, work: impl FnOnce() -> (T, Duration)) -> (T, Result<(), SandboxError>) {
+        self.charge();
+        let shared = Arc::clone(&self.shared);
+        let now = Instant::now();
+        let mut state = shared.lock();
+        state.raise_floor();
+        state.stand(&self.account, self.seat, now);
+        self.held = false;
+        let grants = state.dispatch(now);
+        drop(state);
+        Shared::grant(&shared, grants);
+        let (outcome, elsewhere) = work();
+        self.charge();
         self.turn += elsewhere;
-        self.slice += elsewhere;
         self.account.charge(elsewhere, self.turn);
-        self.tick()
+        if self.turn > self.budget {
+            return (outcome, Err(SandboxError::Deadline));
+        }
+        let now = Instant::now();
+        let due = self.account.held_back_until(now);
+        let heavy = self.account.is_heavy();
+        (outcome, self.queue(&shared, shared.lock(), heavy, now, due))
     }
 
     /// Called at each tick: charges, and waits while others go first.
@@ -464,7 +482,8 @@ impl Permit {
         let now = Instant::now();
         let due = self.account.held_back_until(now);
         let heavy = self.account.is_heavy();
-        let mut state = self.shared.lock();
+        let shared = Arc::clone(&self.shared);
+        let mut state = shared.lock();
         state.raise_floor();
         // It has become heavy since it was let in: it may stay where heavy ones have room.
         let mut crowded = false;
@@ -479,19 +498,32 @@ impl Permit {
         if due.is_none() && !crowded && !state.should_yield(self, now) {
             return Ok(());
         }
-        let parked = Arc::new(Parked::default());
         state.stand(&self.account, self.seat, now);
+        self.queue(&shared, state, heavy, now, due)
+    }
+
+    /// Waits in the list, without a permit, until it is given one.
+    fn queue(
+        &mut self,
+        shared: &Arc<Shared>,
+        mut state: MutexGuard<'_, State>,
+        heavy: bool,
+        now: Instant,
+        due: Option<Instant>,
+    ) -> Result<(), SandboxError> {
+        let parked = Arc::new(Parked::default());
         self.held = false;
         state.enqueue(&self.account, heavy, now, due, Entry::Thread(Arc::clone(&parked)));
         let grants = state.dispatch(now);
+        let wake_ticker = state.parked || due.is_some();
         // A dropped embedder may have looked for it before it waited.
         let cancelled = self.account.is_cancelled();
         drop(state);
-        if due.is_some() {
-            self.shared.changed.notify_one();
+        if wake_ticker {
+            shared.changed.notify_one();
         }
-        Shared::grant(&self.shared, grants);
-        if cancelled && self.shared.leave(&parked) {
+        Shared::grant(shared, grants);
+        if cancelled && shared.leave(&parked) {
             return Err(SandboxError::Cancelled);
         }
         match parked.wait() {

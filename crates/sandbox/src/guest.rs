@@ -156,9 +156,12 @@ impl Guest {
         self.timers.remove(&id)
     }
 
-    /// Time that another thread passed for this guest: an error ends the turn.
-    pub(crate) fn spent(&mut self, elsewhere: Duration) -> Result<(), SandboxError> {
-        self.permit.as_mut().map_or(Ok(()), |permit| permit.spent(elsewhere))
+    /// Another thread works for this guest and says how long: others run meanwhile. An error ends the turn.
+    pub(crate) fn away<T>(&mut self, work: impl FnOnce() -> (T, Duration)) -> (T, Result<(), SandboxError>) {
+        match &mut self.permit {
+            Some(permit) => permit.away(work),
+            None => (work().0, Ok(())),
+        }
     }
 
     /// What the guest takes next.

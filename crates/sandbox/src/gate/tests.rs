@@ -4,6 +4,8 @@ use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
+use super::Gate;
+use crate::account::{Account, Meter};
 use crate::{Engine, HostCalls, Input, Instance, Limits, ModuleKind, Outgoing, Runner, SandboxError, Script};
 
 /// Reached only when a test fails.
@@ -221,4 +223,52 @@ fn one_that_is_held_back_can_be_dropped() {
     until("it has run", || meter.read().cpu > Duration::from_millis(20));
     drop(runner);
     assert_eq!(gone.recv_timeout(DEADLINE), Err(std::sync::mpsc::RecvTimeoutError::Disconnected));
+}
+
+#[test]
+fn whoever_waits_for_another_thread_leaves_the_core_to_others_and_pays_for_it() {
+    let wasmtime = wasmtime::Engine::default();
+    let gate = Gate::start(&wasmtime, 1).expect("a gate");
+    let [first, second] = [(); 2].map(|()| Account::new(&Limits::default()));
+    let elsewhere = Duration::from_millis(700);
+    let (left, is_away) = channel();
+    let (ran, has_run) = channel();
+    let (told, outcome) = channel();
+    gate.submit(
+        &first,
+        Box::new(move |permit| {
+            let mut permit = permit.expect("a permit");
+            permit.begin_turn(FOR_EVER);
+            let (others, went_on) = permit.away(|| {
+                left.send(()).expect("the test waits");
+                (has_run.recv_timeout(DEADLINE), elsewhere)
+            });
+            told.send((others, went_on.is_ok())).expect("the test waits");
+        }),
+    );
+    is_away.recv_timeout(DEADLINE).expect("it waits for the other thread");
+    gate.submit(
+        &second,
+        Box::new(move |permit| {
+            drop(permit.expect("the only permit"));
+            ran.send(()).expect("the first waits");
+        }),
+    );
+    assert_eq!(outcome.recv_timeout(DEADLINE), Ok((Ok(()), true)));
+    assert!(Meter { account: first }.read().cpu >= elsewhere);
+}
+
+#[test]
+fn a_turn_whose_work_elsewhere_took_too_long_is_over() {
+    let gate = Gate::start(&wasmtime::Engine::default(), 1).expect("a gate");
+    let (told, outcome) = channel();
+    gate.submit(
+        &Account::new(&Limits::default()),
+        Box::new(move |permit| {
+            let mut permit = permit.expect("a permit");
+            permit.begin_turn(Duration::from_millis(50));
+            let _ = told.send(permit.away(|| ((), Duration::from_millis(51))).1);
+        }),
+    );
+    assert!(matches!(outcome.recv_timeout(DEADLINE), Ok(Err(SandboxError::Deadline))));
 }

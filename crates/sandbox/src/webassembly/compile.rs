@@ -73,7 +73,7 @@ impl Compiler {
         }
         let thread = match &mut *thread {
             Some(thread) => thread,
-            none => none.insert(crate::compute::one_thread("sandbox modules", 0)?),
+            none => none.insert(crate::compute::one_thread("sandbox modules", 10)?),
         };
         let (module, spent) = thread.install(|| {
             let begun = ThreadTime::try_now().ok();

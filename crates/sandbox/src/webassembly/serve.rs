@@ -186,8 +186,9 @@ fn compile(caller: &mut Caller<'_, Guest>, wasm: &[u8]) -> Result<Json, No> {
     }
     let left = MOST_COMPILED_BYTES.saturating_sub(state.compiled_bytes);
     let Some(compiler) = caller.data().compiler.clone() else { return Err(wrong()) };
-    let (compiled, took) = compiler.compile(caller.engine(), wasm);
-    if let Err(reason) = caller.data_mut().spent(took) {
+    let engine = caller.engine().clone();
+    let (compiled, went_on) = caller.data_mut().away(|| compiler.compile(&engine, wasm));
+    if let Err(reason) = went_on {
         return Err(over(caller, reason));
     }
     let compiled = match compiled {
