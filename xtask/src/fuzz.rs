@@ -96,10 +96,13 @@ pub(crate) fn run(arguments: &FuzzArgs) -> anyhow::Result<()> {
             vec![name.as_str()]
         }
     };
+    // Of what is built now, wherever the branch is in an hour.
+    let commit = commit()?;
     let program = build()?;
     let mut reports = Vec::new();
     for target in chosen {
-        let report = if arguments.replay { replay(&program, target)? } else { fuzz(&program, target, arguments)? };
+        let report =
+            if arguments.replay { replay(&program, target)? } else { fuzz(&program, target, arguments, &commit)? };
         if !arguments.json {
             println!(
                 "{target}: {} edges, {} inputs, {} executions",
@@ -223,7 +226,7 @@ fn number_after(line: &str, word: &str) -> Option<u64> {
     digits.parse().ok()
 }
 
-fn fuzz(program: &Path, target: &str, arguments: &FuzzArgs) -> anyhow::Result<Value> {
+fn fuzz(program: &Path, target: &str, arguments: &FuzzArgs, commit: &str) -> anyhow::Result<Value> {
     let work = tempfile::tempdir()?;
     let (grown, least) = (work.path().join("grown"), work.path().join("least"));
     unpacked(target, &grown)?;
@@ -248,7 +251,7 @@ fn fuzz(program: &Path, target: &str, arguments: &FuzzArgs) -> anyhow::Result<Va
     let replayed = libfuzzer(program, target, &[&least], &["-runs=0".to_owned()])?;
     let report = json!({
         "target": target,
-        "commit": commit()?,
+        "commit": commit,
         "seeds": [arguments.seed, seed],
         "seconds": said.seconds,
         "begun": begun,
