@@ -43,9 +43,6 @@ const LEAST: f64 = 0.95;
 /// Minutes without a new edge after which coverage counts as grown.
 const STILL_MINUTES: u64 = 5;
 
-/// A door whose coverage goes on growing is left after so many times the minutes that were asked for.
-const MOST_TIMES: u64 = 3;
-
 /// Longest time for one input.
 const SECONDS_AN_INPUT: u64 = 10;
 
@@ -54,9 +51,12 @@ const SECONDS_AN_INPUT: u64 = 10;
 pub(crate) struct FuzzArgs {
     /// Which door; all of them when none is named.
     target: Option<String>,
-    /// Minutes for each door; it goes on while new edges are found, to three times as many.
+    /// Minutes for each door; it goes on while new edges are found.
     #[arg(long, default_value_t = 20)]
     minutes: u64,
+    /// Most minutes for a door whose coverage goes on growing; three times `--minutes` when absent.
+    #[arg(long)]
+    most_minutes: Option<u64>,
     /// Seed of the first run, so that it can be repeated.
     #[arg(long, default_value_t = 1)]
     seed: u32,
@@ -122,7 +122,7 @@ pub(crate) fn run(arguments: &FuzzArgs) -> anyhow::Result<()> {
 /// # Errors
 /// A finding, or less coverage than was recorded.
 pub(crate) fn replay_all() -> anyhow::Result<()> {
-    run(&FuzzArgs { target: None, minutes: 0, seed: 1, replay: true, json: false })
+    run(&FuzzArgs { target: None, minutes: 0, seed: 1, most_minutes: None, replay: true, json: false })
 }
 
 /// Builds the instrumented program and gives its path.
@@ -238,12 +238,14 @@ fn fuzz(program: &Path, target: &str, arguments: &FuzzArgs, commit: &str) -> any
         libfuzzer(program, target, &[&grown], &options)
     };
     let mut said = run(arguments.minutes, arguments.seed)?;
+    let most = arguments.most_minutes.unwrap_or(3 * arguments.minutes);
+    let more = STILL_MINUTES.min(arguments.minutes);
     let (mut still, mut seed) = (0, arguments.seed);
-    while still == 0 && said.seconds < MOST_TIMES * arguments.minutes * 60 {
+    while still == 0 && said.seconds / 60 + more <= most {
         seed += 1;
         let before = said.edges;
-        said.go_on(&run(STILL_MINUTES.min(arguments.minutes), seed)?);
-        still = if said.edges > before { 0 } else { STILL_MINUTES.min(arguments.minutes) };
+        said.go_on(&run(more, seed)?);
+        still = if said.edges > before { 0 } else { more };
     }
     // The fewest inputs that reach the same.
     libfuzzer(program, target, &[&least, &grown], &["-merge=1".to_owned()])?;
