@@ -31,6 +31,15 @@ impl Hostile {
         self.source.lines().take_while(|line| line.starts_with("//")).find_map(|line| line.strip_prefix(&start))
     }
 
+    /// What it runs in: every limit wide, and the permission that its header asks for.
+    fn world(&self) -> World {
+        let mut world = World::default();
+        if self.field("webassembly") == Some("yes") {
+            rules::with_webassembly(&mut world);
+        }
+        world
+    }
+
     fn stated(&self, key: &str) -> &'static str {
         self.field(key).unwrap_or_else(|| panic!("{}.js: its header has no line `// {key}: …`", self.name))
     }
@@ -58,7 +67,7 @@ fn rule_of(name: &str) -> &'static Rule {
 
 /// What comes of a script when its limit is lifted and this other one holds, as the only one.
 fn under_another(script: &Hostile, other: &str) -> String {
-    let mut world = World::default();
+    let mut world = script.world();
     (rule_of(script.stated("attacks")).lift)(&mut world);
     (rule_of(other).hold)(&mut world);
     run(&world, script.field("glue") == Some("wallet"), script.source)
@@ -73,12 +82,7 @@ fn outcomes(script: &Hostile) -> (String, String) {
         return both.clone();
     }
     let rule = rule_of(script.stated("attacks"));
-    let (mut held, mut lifted) = (World::default(), World::default());
-    if script.field("webassembly") == Some("yes") {
-        for world in [&mut held, &mut lifted] {
-            rules::with_webassembly(world);
-        }
-    }
+    let (mut held, mut lifted) = (script.world(), script.world());
     (rule.hold)(&mut held);
     (rule.lift)(&mut lifted);
     let wallet = script.field("glue") == Some("wallet");
