@@ -2,9 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use alloy::primitives::{B256, Signature, keccak256};
+use alloy::primitives::{Address, keccak256};
 use entresol_sandbox::Engine;
 use k256::ecdsa::SigningKey;
+use secp256k1::Message;
+use secp256k1::ecdsa::{RecoverableSignature, RecoveryId};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -118,8 +120,11 @@ pub(crate) fn cryptography(bundle: &Bundle, beside: &Beside) {
             .say();
     }
     let native = each(200, || {
-        let signature = Signature::from_raw(&signed).expect("a signature");
-        std::hint::black_box(signature.recover_address_from_prehash(&B256::from(hash)).expect("recovered"));
+        // The library that the host takes.
+        let id = if recovery.is_y_odd() { RecoveryId::One } else { RecoveryId::Zero };
+        let signature = RecoverableSignature::from_compact(&signed[..64], id).expect("a signature");
+        let key = signature.recover_ecdsa(Message::from_digest(hash.0)).expect("recovered");
+        std::hint::black_box(Address::from_raw_public_key(&key.serialize_uncompressed()[1..]));
     });
     let params = json!({ "n": 200, "hash": hash_text, "signature": signed_text });
     figure("recover by the host", inside("hostRecover", params.clone(), 200), "µs").beside("native", native).say();

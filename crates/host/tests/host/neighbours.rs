@@ -79,7 +79,7 @@ async fn is_reported_and_removed(wallet: &Wallet, one: &Hostile) {
         assert_eq!(rows().await.len(), 0, "{name}");
     } else {
         until("it is in the journal", async || {
-            rows().await.iter().any(|row| format!("{row:?}").contains(one.fate.words())).then_some(())
+            rows().await.iter().any(|row| one.fate.is_told_by(&format!("{row:?}"))).then_some(())
         })
         .await;
     }

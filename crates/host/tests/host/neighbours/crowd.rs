@@ -19,6 +19,8 @@ pub(crate) enum Fate {
     Deadline,
     /// Its memory is full: its life ends.
     Memory,
+    /// One of the two: which comes first depends on how long a turn may take.
+    DeadlineOrMemory,
     /// The engine's own stack is: its life ends.
     Stack,
     /// It posts without end: its life ends.
@@ -31,16 +33,20 @@ pub(crate) enum Fate {
 }
 
 impl Fate {
-    /// What is reported of a life that ended so.
-    pub(crate) const fn words(self) -> &'static str {
-        match self {
-            Self::Deadline => "did not finish its turn in time",
-            Self::Memory => "ran out of its memory",
-            Self::Stack => "ran out of stack",
-            Self::Flood => "too many messages in one turn",
-            Self::Refused => "in a minute are used up",
-            Self::HeldBack => "",
-        }
+    /// Whether this is what is reported of a life that ended so.
+    pub(crate) fn is_told_by(self, message: &str) -> bool {
+        const DEADLINE: &str = "did not finish its turn in time";
+        const MEMORY: &str = "ran out of its memory";
+        let words: &[&str] = match self {
+            Self::Deadline => &[DEADLINE],
+            Self::Memory => &[MEMORY],
+            Self::DeadlineOrMemory => &[DEADLINE, MEMORY],
+            Self::Stack => &["ran out of stack"],
+            Self::Flood => &["too many messages in one turn"],
+            Self::Refused => &["in a minute are used up"],
+            Self::HeldBack => &[],
+        };
+        words.iter().any(|words| message.contains(words))
     }
 
     /// The memory that it is granted, in MiB.
@@ -57,7 +63,7 @@ impl Fate {
     /// The limits that the fate is about, low enough to be met soon; `turn` in milliseconds.
     fn limits(self, turn: u64) -> Json {
         match self {
-            Self::Deadline => json!({ "turnTime": turn }),
+            Self::Deadline | Self::DeadlineOrMemory => json!({ "turnTime": turn }),
             Self::Memory | Self::Stack => json!({ "turnTime": 30_000 }),
             Self::Flood => json!({ "turnTime": 30_000, "messagesPerTurn": 100 }),
             Self::Refused => json!({ "requestsPerMinute": 600, "databaseWritesPerMinute": 60 }),
@@ -90,7 +96,8 @@ const OF_A_TURN: &[Hostile] = from_the_corpus! {
         promise_chain promise_thenables regexp_backtracking regexp_alternatives bigint_power bigint_squares
         bigint_digits sort_comparator string_search string_replace json_to_json clone_storm text_flood url_flood
         random_flood error_storm recursion_plain recursion_getter recursion_proxy recursion_sort nesting_bound
-        nesting_regexp values_that_multiply log_flood log_rejections log_wide log_large_line memory_buffers;
+        nesting_regexp values_that_multiply log_flood log_wide log_large_line memory_buffers;
+    DeadlineOrMemory: log_rejections;
     Memory: memory_objects memory_map memory_closures memory_promises memory_caught nesting_object;
     Stack: nesting_json;
     Flood: message_storm timer_order_storm;
@@ -223,11 +230,11 @@ pub(crate) async fn inspect(wallet: &Wallet, one: &Hostile) -> PluginView {
 pub(crate) fn met_its_fate(one: &Hostile, view: &PluginView) -> bool {
     if one.fate.lives_on() {
         assert_eq!(view.ended, 0, "{}: {view:?}", one.name);
-        let told = || view.errors.iter().any(|error| error.message.contains(one.fate.words()));
+        let told = || view.errors.iter().any(|error| one.fate.is_told_by(&error.message));
         return if one.fate == Fate::Refused { told() } else { view.throttled_micros > 0 };
     }
     let ended = || view.errors.iter().filter(|error| error.kind == "ended");
-    assert!(ended().all(|error| error.message.contains(one.fate.words())), "{}: {view:?}", one.name);
+    assert!(ended().all(|error| one.fate.is_told_by(&error.message)), "{}: {view:?}", one.name);
     ended().count() > 0
 }
 
