@@ -203,6 +203,12 @@ fn a_torn_page_loses_no_acknowledged_write_and_damage_names_the_backup() {
         if day.call("solution", json!({ "solution": "boss" })).is_err() {
             return 0;
         }
+        // An installation that was approved, and cut off there, is carried out again meanwhile: its plugin starts last.
+        let started = |day: &mut Day| {
+            let solution = day.call("solution", json!({ "solution": "boss" }))?;
+            Ok((solution["plugin"] != "stopped").then_some(()))
+        };
+        day.until("its plugin starts", started).expect("asked");
         let there: Vec<_> = (0..WRITES).map(|n| recall(day, &format!("w{n}")).expect("read") == "kept").collect();
         let found = there.iter().filter(|there| **there).count();
         assert!(there[..found].iter().all(|there| *there), "a gap: {there:?}");
