@@ -355,7 +355,6 @@ pub static WALLET_METHODS: &[WalletMethod] = &[
         handle!(&compute_run),
     ),
     WalletMethod::new("compute.progress", COMPUTE, Effect::Read, || json!({ "ticket": 0 }), handle!(&compute_progress)),
-    WalletMethod::new("compute.cancel", COMPUTE, Effect::Own, || json!({ "ticket": 0 }), handle!(&compute_cancel)),
 ];
 
 impl Host {

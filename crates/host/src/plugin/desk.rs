@@ -1,9 +1,10 @@
 //! What a plugin's computations bring and take away, outside of messages.
 //!
 //! Input and output go by synchronous host calls as bytes (`compute.open`, `compute.write`, `compute.read`), because in
-//! a message each byte would be two digits and a megabyte the end. What is asked (`compute.run`, `compute.progress`,
-//! `compute.cancel`) goes by the wallet's table of methods, where it is authorised (`wallet/compute.rs`). A ticket ties
-//! the two together.
+//! a message each byte would be two digits and a megabyte the end. What is asked (`compute.run`, `compute.progress`)
+//! goes by the wallet's table of methods, where it is authorised (`wallet/compute.rs`). A ticket ties the two together.
+//! Giving up (`compute.cancel`) is a host call as well: requests are refused beyond so many at a time, and a run that
+//! nobody can end any more would hold its place until its time is used up.
 //!
 //! **Who ends when.** The desk belongs to one solution that runs; a new life of its script finds it empty. A ticket ends
 //! when its output was read, or when the request that ran it is gone.
@@ -144,9 +145,13 @@ impl Desk {
         Ok(locked(&self.tickets).open.get(&id).ok_or_else(absent)?.progress.subscribe())
     }
 
-    pub(crate) fn cancel(&self, id: u32) {
-        if let Some(ticket) = locked(&self.tickets).open.get(&id) {
-            ticket.cancel.cancel();
+    /// Ends a run, or a ticket whose run has not begun and need not. An output that lies there is left to be read.
+    fn cancel(&self, id: u32) {
+        let mut tickets = locked(&self.tickets);
+        match tickets.open.get(&id).map(|ticket| ticket.stage) {
+            Some(Stage::Input) => drop(tickets.forget(id)),
+            Some(Stage::Running) => tickets.open[&id].cancel.cancel(),
+            Some(Stage::Output) | None => {}
         }
     }
 }
@@ -219,6 +224,10 @@ impl HostCalls for Calls {
                 self.desk.write(id, bytes).map(|()| Vec::new())
             }
             "compute.read" => self.desk.read(ticket()?.0),
+            "compute.cancel" => {
+                self.desk.cancel(ticket()?.0);
+                Ok(Vec::new())
+            }
             _ => self.crypto.call(name, payload),
         }
     }
@@ -242,6 +251,27 @@ mod tests {
         assert!(desk.read(id).is_err() && desk.begin(id).is_err(), "it is over");
         assert!(desk.read(0).is_err() && desk.write(77, b"").is_err());
         assert_eq!(locked(&desk.tickets).bytes, 0);
+    }
+
+    #[test]
+    fn giving_up_ends_what_waits_and_what_runs_and_leaves_an_output() {
+        let desk = Desk::default();
+        let waiting = desk.open().expect("room");
+        desk.write(waiting, b"input").expect("room");
+        desk.cancel(waiting);
+        assert!(desk.begin(waiting).is_err(), "it need not run any more");
+        assert_eq!(locked(&desk.tickets).bytes, 0);
+        let runs = desk.open().expect("room");
+        let (begun, _) = desk.begin(runs).expect("there");
+        desk.cancel(runs);
+        assert!(begun.cancel.is_cancelled());
+        drop(begun);
+        let done = desk.open().expect("room");
+        desk.begin(done).expect("there").0.deliver(b"out".to_vec()).expect("room");
+        desk.cancel(done);
+        assert_eq!(desk.read(done).expect("there"), b"out");
+        desk.cancel(77);
+        assert!(locked(&desk.tickets).open.is_empty());
     }
 
     #[test]

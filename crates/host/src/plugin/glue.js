@@ -294,11 +294,10 @@
     handIn(open, bytes);
     const run = bare();
     run.asset = asset; run.export = entry;
-    follow(asked("compute.run", run), [() => yes(callHost("compute.read", open)), no]);
-    if (signal) signal.addEventListener("abort", () => {
-      no(signal.reason);
-      follow(asked("compute.cancel", bare()), [undefined, () => {}]);
-    });
+    // A host call and no request: of those only so many may be open, and what is given up must end all the same.
+    const giveUp = (reason) => { callHost("compute.cancel", open); no(reason); };
+    follow(asked("compute.run", run), [() => yes(callHost("compute.read", open)), giveUp]);
+    if (signal) signal.addEventListener("abort", () => giveUp(signal.reason));
     if (onProgress) {
       const watch = (seen) => {
         const params = bare();

@@ -61,11 +61,6 @@ impl Host {
         }
     }
 
-    pub(super) async fn compute_cancel(&self, request: &Request) -> Result<Json, HostError> {
-        request.running.desk.cancel(ticket(&request.params));
-        Ok(Json::Null)
-    }
-
     /// The asset, compiled at its first use. Others of this plugin wait meanwhile, as they would for the compiler.
     async fn compiled(&self, request: &Request, name: &str) -> Result<Asset, HostError> {
         let mut compiled = request.running.desk.assets.lock().await;

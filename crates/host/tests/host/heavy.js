@@ -7,7 +7,7 @@ export default class Heavy {
       actions: [
         action("sha", [["size", "uint"]]), action("text", [["input", "string"]]), action("ask", [["asset", "string"], ["entry", "string"], ["input", "string"]]),
         action("chain", [["rounds", "uint"]]), action("begin"), action("end"), action("echo", [["text", "string"]]),
-        action("storm"), action("odd"), action("large"), action("throwing"),
+        action("storm"), action("pair"), action("refused"), action("odd"), action("large"), action("throwing"),
       ],
       state: [],
     };
@@ -46,6 +46,27 @@ export default class Heavy {
     const said = new Map();
     for (const message of await Promise.all(all)) said.set(message, (said.get(message) ?? 0) + 1);
     return { first, said: [...said].map(([message, count]) => `${count} ${message}`) };
+  }
+  // Two that run, given up when both have told that they do.
+  async pair() {
+    const stop = new AbortController();
+    const said = [];
+    const told = [0, 1].map((at) => new Promise((yes) => {
+      const run = this.compute({ asset: "work", export: "spin", signal: stop.signal, onProgress: ({ total }) => yes(total) });
+      said[at] = run.then(() => "done", (error) => error.message);
+    }));
+    await Promise.all(told);
+    stop.abort(new Error("enough"));
+    return Promise.all(said);
+  }
+  // More at once than there are requests and tickets.
+  async refused() {
+    const said = { done: 0, refused: 0, full: 0 };
+    const kind = (error) => (error.message.startsWith("more than 32 computations") ? "full" : error.message.startsWith("more than 4 requests") ? "refused" : error.message);
+    const all = [];
+    for (let i = 0; i < 40; i++) all.push(this.compute({ asset: "work", export: "sha256", input: "x" }).then(() => "done", kind));
+    for (const one of await Promise.all(all)) said[one] = (said[one] ?? 0) + 1;
+    return said;
   }
   async odd() {
     const said = [];

@@ -12,15 +12,25 @@ const SCRIPT: &str = include_str!("heavy.js");
 const WORK: &[u8] = include_bytes!("../../../sandbox/assets/work.wasm");
 const MAY: &str = "run heavy computations beside itself, each with up to 32 MiB of memory and 20 s of processor time";
 
-#[allow(clippy::disallowed_methods, reason = "files of the test's own")]
 async fn propose(wallet: &Wallet, name: &str, asset: Json, seconds: u32) -> Result<ApprovalView, HostError> {
+    propose_within(wallet, name, asset, seconds, json!({})).await
+}
+
+#[allow(clippy::disallowed_methods, reason = "files of the test's own")]
+async fn propose_within(
+    wallet: &Wallet,
+    name: &str,
+    asset: Json,
+    seconds: u32,
+    limits: Json,
+) -> Result<ApprovalView, HostError> {
     let folder = wallet.home.path().join(format!("source-{name}"));
     std::fs::create_dir_all(&folder).expect("made");
     let manifest = json!({
         "name": "heavy", "version": "1.0.0", "type": "module", "main": "index.js",
         "layer2": {
             "apiVersion": 1, "title": "Heavy", "assets": [asset],
-            "permissions": { "compute": { "memory": "32 MiB", "seconds": seconds } }
+            "permissions": { "compute": { "memory": "32 MiB", "seconds": seconds }, "limits": limits }
         }
     });
     std::fs::write(folder.join("package.json"), manifest.to_string()).expect("written");
@@ -145,6 +155,33 @@ async fn the_mailbox_is_free_while_it_computes_and_a_cancelled_run_ends() {
     // All of it is over: there is room for honest work again.
     let again = until("there is room", async || wallet.call("heavy", "text", json!({ "input": "x" })).await.ok());
     assert_eq!(again.await, digest_of(b"x"));
+    wallet.host().shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_15_what_is_given_up_ends_however_many_requests_are_open() {
+    let anvil = Anvil::start().await;
+    let wallet = Wallet::new(&anvil).await;
+    let proposed = propose_within(&wallet, "heavy", in_package(), 600, json!({ "hostCalls": 4 })).await;
+    wallet.approve(&proposed.expect("proposed")).await;
+    wallet.plugin("heavy", "running").await;
+    let answered = async || {
+        let view = wallet.host().plugin_inspect(&USER, "heavy").await.expect("it is there");
+        (view.open_requests == 0).then_some(())
+    };
+    for _ in 0..2 {
+        until("no request is open", answered).await;
+        // Two that run and tell: four requests are open, which is all there may be, and all places are taken.
+        assert_eq!(wallet.call("heavy", "pair", json!({})).await.expect("answers"), json!(["enough", "enough"]));
+        let free = until("there is room", async || wallet.call("heavy", "text", json!({ "input": "x" })).await.ok());
+        assert_eq!(free.await, digest_of(b"x"));
+    }
+    // Tickets whose run was refused are not kept: the second time there are as many as before.
+    for _ in 0..2 {
+        until("no request is open", answered).await;
+        let said = wallet.call("heavy", "refused", json!({})).await.expect("answers");
+        assert_eq!(said, json!({ "done": 4, "refused": 28, "full": 8 }));
+    }
     wallet.host().shutdown().await;
 }
 

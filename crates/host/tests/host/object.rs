@@ -43,7 +43,7 @@ async fn every_method_that_needs_a_permission_is_refused_without_it() {
         if matches!(row.name, "network.send" | "network.close") {
             continue;
         }
-        // One function of the script stands for these three; `heavy.rs` calls it.
+        // One function of the script stands for these; `heavy.rs` calls it.
         let answer = if row.name.starts_with("compute.") {
             wallet.host().wallet_request(&Actor::Plugin { solution }, row.name, (row.sample)()).await
         } else {
@@ -60,7 +60,7 @@ async fn every_method_that_needs_a_permission_is_refused_without_it() {
         }
     }
     println!("{refused} of {} methods refused without their permission", WALLET_METHODS.len());
-    assert!(refused >= 21, "{refused}");
+    assert!(refused >= 20, "{refused}");
     wallet.assert_nothing_was_asked().await;
     says(wallet.ask("bare", "wallet.sendEther", json!([])).await, code::PLUGIN_ERROR, "no method");
     wallet.host().shutdown().await;
