@@ -64,7 +64,8 @@ pub(crate) struct State {
     next_number: u64,
     heavy_ran: Instant,
     ran: bool,
-    parked: bool,
+    /// The ticker sleeps without a tick ahead: whoever lets a turn in wakes it.
+    idle: bool,
     stopped: bool,
 }
 
@@ -157,7 +158,7 @@ impl Gate {
                 next_number: 0,
                 heavy_ran: Instant::now(),
                 ran: false,
-                parked: false,
+                idle: false,
                 stopped: false,
             }),
             changed: Condvar::new(),
@@ -181,7 +182,7 @@ impl Gate {
         let heavy = account.is_heavy();
         state.enqueue(account, heavy, now, due, Entry::Job(job));
         let grants = state.dispatch(now);
-        let wake_ticker = state.parked;
+        let wake_ticker = state.idle;
         // A waiter that is not held back wants somebody to make room.
         let kick = grants.is_empty() && due.is_none();
         drop(state);
@@ -293,8 +294,8 @@ impl State {
         self.ran = self.is_running();
     }
 
-    pub(crate) fn set_parked(&mut self, parked: bool) {
-        self.parked = parked;
+    pub(crate) fn set_idle(&mut self, idle: bool) {
+        self.idle = idle;
     }
 
     /// True when somebody waits for others and not for its own share.
@@ -515,7 +516,7 @@ impl Permit {
         self.held = false;
         state.enqueue(&self.account, heavy, now, due, Entry::Thread(Arc::clone(&parked)));
         let grants = state.dispatch(now);
-        let wake_ticker = state.parked || due.is_some();
+        let wake_ticker = state.idle || due.is_some();
         // A dropped embedder may have looked for it before it waited.
         let cancelled = self.account.is_cancelled();
         drop(state);
@@ -546,9 +547,14 @@ impl Permit {
         self.go_on()
     }
 
-    /// The turn is over: charges the rest of it.
-    pub(crate) fn end_turn(&mut self) {
+    /// The turn is over: charges the rest of it. What it used counts to the end, also where no tick came to stop it
+    /// (a machine may keep the ticker from running for longer than the turn took).
+    ///
+    /// # Errors
+    /// It used more CPU time than it had.
+    pub(crate) fn end_turn(&mut self) -> Result<(), SandboxError> {
         self.charge();
+        if self.turn > self.budget { Err(SandboxError::Deadline) } else { Ok(()) }
     }
 }
 

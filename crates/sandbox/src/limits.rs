@@ -14,7 +14,8 @@ pub struct Limits {
     /// each script, in memory and on disk. Default [`Limits::START_MEMORY`].
     pub start_memory_bytes: usize,
     /// CPU time of one turn, promise jobs and host calls included; waiting for other instances is not counted.
-    /// Enforced to within [`Limits::TICK`]; the script cannot catch it. Default 5 s.
+    /// Stopped to within [`Limits::TICK`]; a turn that used more is over also if it came to its end in that time. The
+    /// script cannot catch it. Default 5 s.
     pub turn: Duration,
     /// Share of one core over time, in percent, at least 1: whoever uses more is held back, its turns wait. Default
     /// [`Limits::CPU_PERCENT`].

@@ -37,18 +37,19 @@ pub(crate) fn tick(shared: &Arc<Shared>) {
             shared.raise_epoch();
             continue;
         }
+        // Asleep without a tick ahead, though perhaps until somebody's share has filled: a turn that begins wakes it.
+        let idle = tick_at.is_none();
+        state.set_idle(idle);
         state = match [tick_at, state.earliest_due()].into_iter().flatten().min() {
             Some(at) => {
                 let left = at.saturating_duration_since(now);
                 shared.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
             }
-            None => {
-                state.set_parked(true);
-                let mut woken = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-                woken.set_parked(false);
-                last = Instant::now();
-                woken
-            }
+            None => shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
         };
+        state.set_idle(false);
+        if idle {
+            last = Instant::now();
+        }
     }
 }

@@ -61,12 +61,9 @@ pub(crate) fn turn(machine: &mut Machine, input: Input) -> Result<Vec<Outgoing>,
 /// What came of a turn.
 pub(crate) fn end_turn(machine: &mut Machine, outcome: Result<(), Stop>) -> Result<Vec<Outgoing>, SandboxError> {
     let guest = machine.store.data_mut();
-    let outcome = match outcome {
+    let in_time = guest.permit.as_mut().map_or(Ok(()), Permit::end_turn);
+    match outcome.and_then(|()| in_time.map_err(Stop::Known)) {
         Ok(()) => Ok(guest.end_turn()),
         Err(stop) => Err(why(guest, stop)),
-    };
-    if let Some(permit) = &mut guest.permit {
-        permit.end_turn();
     }
-    outcome
 }

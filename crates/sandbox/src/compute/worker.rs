@@ -108,8 +108,8 @@ pub(super) fn run(
     store.set_epoch_deadline(1);
     let outcome = call(&mut store, linked, export, input);
     let worker = store.data_mut();
-    worker.permit.end_turn();
-    outcome.map_err(|stop| match stop {
+    let in_time = worker.permit.end_turn().map_err(|_| Stop::Known(ComputeError::Deadline));
+    outcome.and_then(|answer| in_time.map(|()| answer)).map_err(|stop| match stop {
         Stop::Known(reason) => reason,
         Stop::Wasm(error) => why(worker, &error),
     })

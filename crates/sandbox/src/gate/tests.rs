@@ -272,3 +272,56 @@ fn a_turn_whose_work_elsewhere_took_too_long_is_over() {
     );
     assert!(matches!(outcome.recv_timeout(DEADLINE), Ok(Err(SandboxError::Deadline))));
 }
+
+/// The ticker once slept until the share of one that is held back had filled, whoever began meanwhile.
+#[test]
+fn row_15_a_turn_ends_in_time_while_another_is_held_back_for_long() {
+    let engine = Engine::new(None).expect("the committed engine compiles");
+    let glue = Script { name: "glue.js", source: GLUE, kind: ModuleKind::CommonJs };
+    let limits = Limits { turn: Duration::from_millis(50), ..Limits::default() };
+    let start = || Instance::start(&engine, &limits, &[glue], None, Box::new(Host { _gone: None }));
+    let mut instance = start().expect("it starts").0;
+    let held_back = Account::new(&Limits { cpu_percent: 1, cpu_burst: Duration::ZERO, ..Limits::default() });
+    let (told, outcome) = channel();
+    let ends = told.clone();
+    let spend: super::Job = Box::new(move |permit| {
+        let mut permit = permit.expect("a permit");
+        permit.begin_turn(FOR_EVER);
+        // More than a minute until a hundredth of a core has made up for it; it waits inside of this call.
+        told.send("spent").expect("the test waits");
+        let _ = permit.away(|| ((), Duration::from_secs(1)));
+        let _ = told.send("held back no more");
+    });
+    engine.gate().submit(&held_back, spend);
+    assert_eq!(outcome.recv_timeout(DEADLINE), Ok("spent"));
+    let quiet = || {
+        let state = engine.gate().shared.lock();
+        state.earliest_due().is_some() && !state.is_running() && !state.has_run()
+    };
+    until("nothing has run for a tick", quiet);
+    std::thread::spawn(move || {
+        assert!(matches!(instance.turn(b"loop"), Err(SandboxError::Deadline)));
+        ends.send("the turn has ended").expect("the test waits");
+    });
+    assert_eq!(outcome.recv_timeout(DEADLINE), Ok("the turn has ended"), "before the share of the other has filled");
+    engine.gate().cancel(&held_back);
+}
+
+#[test]
+fn a_turn_that_used_too_much_is_over_also_where_no_tick_came() {
+    // A gate of an engine that runs nothing: its ticks reach nobody.
+    let gate = Gate::start(&wasmtime::Engine::default(), 1).expect("a gate");
+    let (told, outcome) = channel();
+    let spend = move |permit: Result<super::Permit, crate::HostFault>| {
+        let mut permit = permit.expect("a permit");
+        for budget in [Duration::from_millis(20), FOR_EVER] {
+            permit.begin_turn(budget);
+            let began = super::thread_time();
+            while super::thread_time() - began < Duration::from_millis(21) {}
+            told.send(permit.end_turn().is_ok()).expect("the test waits");
+        }
+    };
+    gate.submit(&Account::new(&Limits::default()), Box::new(spend));
+    assert_eq!(outcome.recv_timeout(DEADLINE), Ok(false), "more than 20 ms of 20");
+    assert_eq!(outcome.recv_timeout(DEADLINE), Ok(true), "the next turn has its own");
+}

@@ -5,6 +5,6 @@
 // One operator that takes seconds.
 export default {
     run() {
-        return 3n ** 300000n > 0n ? "done" : "";
+        return 3n ** 600000n > 0n ? "done" : "";
     },
 };

@@ -7,7 +7,7 @@ export default {
     run() {
         const deep = (n) => (n ? deep(n - 1) : new Error("deep").stack.length);
         let sum = 0;
-        for (let i = 0; i < 5000; i++) sum += deep(100);
+        for (let i = 0; i < 40000; i++) sum += deep(100);
         return sum > 0 ? "done" : "";
     },
 };

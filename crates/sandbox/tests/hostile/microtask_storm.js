@@ -6,6 +6,6 @@
 export default {
     run() {
         let n = 0;
-        return new Promise((resolve) => queueMicrotask(function again() { if (++n < 4e5) queueMicrotask(again); else resolve("done"); }));
+        return new Promise((resolve) => queueMicrotask(function again() { if (++n < 4e6) queueMicrotask(again); else resolve("done"); }));
     },
 };

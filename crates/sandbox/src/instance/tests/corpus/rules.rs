@@ -73,6 +73,7 @@ pub(super) fn with_webassembly(world: &mut World) {
 
 /// Every limit and rule of the corpus.
 pub(super) const RULES: &[Rule] = &[
+    // Scripts that attack it go on for at least 150 ms without it, so that a machine several times as fast finds the same.
     limit("turn", |world| world.limits.turn = Duration::from_millis(30)),
     limit("memory", |world| world.limits.memory_bytes = 16 << 20),
     limit("memory at the start", |world| world.limits.start_memory_bytes = 16 << 20),
