@@ -6,6 +6,7 @@
 
 mod bench;
 mod contracts;
+mod deep;
 #[cfg(test)]
 mod documents;
 mod engine;

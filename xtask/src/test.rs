@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail, ensure};
 
 use crate::contracts::ContractsArgs;
-use crate::{contracts, engine, fuzz, install, javascript};
+use crate::{contracts, deep, engine, fuzz, install, javascript};
 
 /// Options of `cargo xtask test`.
 #[derive(clap::Args, Clone, Debug)]
@@ -19,6 +19,11 @@ pub(crate) struct TestArgs {
     /// Run only these steps (`--step lint --step tests`).
     #[arg(long = "step", value_name = "NAME")]
     only: Vec<String>,
+    /// Instead of the steps, the long runs of these names (none: all), which write their evidence to docs/evidence.
+    #[arg(long, value_name = "NAME", num_args = 0.., conflicts_with = "only")]
+    deep: Option<Vec<String>>,
+    #[command(flatten)]
+    options: deep::DeepOptions,
 }
 
 /// One check.
@@ -43,6 +48,9 @@ const STEPS: &[Step] = &[
 /// # Errors
 /// Some step failed, or `--step` names none.
 pub(crate) fn run(arguments: &TestArgs) -> anyhow::Result<()> {
+    if let Some(names) = &arguments.deep {
+        return deep::run(names, &arguments.options);
+    }
     for name in &arguments.only {
         let names = STEPS.iter().map(|step| step.name).collect::<Vec<_>>().join(", ");
         ensure!(STEPS.iter().any(|step| step.name == name), "there is no step {name:?}; the steps are {names}");
