@@ -100,6 +100,12 @@ impl Sequencer {
         self.pending.len()
     }
 
+    /// Receipts in their order, from a sequence number on, at most `limit`.
+    pub(crate) fn receipts_from(&self, sequence: u64, limit: usize) -> impl Iterator<Item = SignedReceipt> {
+        let start = usize::try_from(sequence).unwrap_or(usize::MAX);
+        self.log.iter().skip(start).take(limit).map(LoggedMessage::signed_receipt)
+    }
+
     /// Number of receipts given.
     pub(crate) fn receipts(&self) -> usize {
         self.log.len()

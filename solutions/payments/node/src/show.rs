@@ -14,6 +14,9 @@ use crate::store::LoggedMessage;
 /// Entries of one page of `l2_getMessages`.
 const PAGE: usize = 256;
 
+/// Most receipts of one `l2_getReceipts`.
+const RECEIPTS: usize = 256;
+
 /// A protocol type in its own JSON form.
 fn form<T: Serialize>(value: &T) -> Value {
     // The protocol's types have string keys and no failing serialiser.
@@ -227,6 +230,18 @@ pub(crate) fn message(core: &Core, id: B256) -> Result<Value, RpcError> {
         object.insert("state".to_owned(), json!("superseded"));
     }
     Ok(value)
+}
+
+/// `l2_getReceipts`: the chain of receipts from a sequence number on. `next` is where to go on; below `from` it says
+/// that this operator has given fewer receipts than the caller knows of.
+pub(crate) fn receipts(core: &Core, from: u64, limit: u64) -> Result<Value, RpcError> {
+    let sequencer = core.sequencer.as_ref().ok_or_else(|| {
+        RpcError::new(code::NOT_OPERATOR, "this node is a replica and has no receipts; ask the operator's node")
+    })?;
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX).min(RECEIPTS);
+    let receipts: Vec<_> = sequencer.receipts_from(from, limit).collect();
+    let next = from.min(sequencer.receipts() as u64).saturating_add(receipts.len() as u64);
+    Ok(json!({ "receipts": form(&receipts), "next": next.to_string() }))
 }
 
 /// `l2_getContestWitness`: the proof for one chunk, of the false chunk when none is named.

@@ -29,6 +29,11 @@ pub(super) async fn call(core: &CoreHandle, method: &str, params: Value) -> Resu
                 .ok_or_else(|| RpcError::params("the first parameter is the message's id, 32 bytes of 0x-hex"))?;
             core.read(move |core| synced(core).and_then(|core| show::message(core, id))).await
         }
+        "l2_getReceipts" => {
+            let from = quantity(&params, 0, "fromSequence")?;
+            let limit = optional_quantity(&params, 1, "limit")?.unwrap_or(u64::MAX);
+            core.read(move |core| show::receipts(core, from, limit)).await
+        }
         "l2_getBatch" => {
             let id = quantity(&params, 0, "batch")?;
             core.read(move |core| show::batch(core, id)).await

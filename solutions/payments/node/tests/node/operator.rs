@@ -143,6 +143,26 @@ async fn several_hundred_payments_fill_batches() {
     client.until_balance(bob.address, 300).await;
     let status = client.status().await;
     assert_eq!((&status["receipts"], &status["pending"], &status["fault"]), (&json!("300"), &json!("0"), &json!(null)));
+
+    // The receipts come in pages, signed, without gaps, each pointing to the one before.
+    let (mut from, mut previous, mut seen) = (0u64, B256::ZERO, 0u64);
+    loop {
+        let page = client.call("l2_getReceipts", json!([from.to_string(), 256])).await;
+        let receipts: Vec<SignedReceipt> = serde_json::from_value(page["receipts"].clone()).expect("receipts");
+        if receipts.is_empty() {
+            break;
+        }
+        for signed in &receipts {
+            assert_eq!(signed.signer(&world.domain), Ok(OPERATOR));
+            assert_eq!((signed.receipt.sequence, signed.receipt.previous_receipt), (seen, previous));
+            (seen, previous) = (seen + 1, signed.receipt.hash());
+        }
+        from = page["next"].as_str().and_then(|next| next.parse().ok()).expect("a number");
+    }
+    assert_eq!((seen, from), (300, 300));
+    // Fewer receipts than the caller claims to know of.
+    let page = client.call("l2_getReceipts", json!(["1000"])).await;
+    assert_eq!((&page["receipts"], &page["next"]), (&json!([]), &json!("300")));
     node.stop().await.expect("a clean stop");
 }
 

@@ -1,11 +1,13 @@
 //! anvil with a gateway on it, layer-2 accounts, and a client of the node.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use alloy::primitives::{Address, B256, Bytes, U256, address};
 use alloy::sol_types::SolCall;
+use clap::Parser;
 use payments_contract::{Deployment, PaymentsGateway, creation_code};
 use payments_node::{Node, NodeArgs, Role};
 use payments_protocol::{Domain, Leaf, Message, SignedMessage, signature::address_of};
@@ -196,25 +198,28 @@ impl World {
         NodeArgs { challenger_key_file: key, ..self.args(Role::Replica, "replica") }
     }
 
+    /// As a command line without any other flag would have it, but with the haste that tests need.
     fn args(&self, role: Role, folder: &str) -> NodeArgs {
-        NodeArgs {
-            role,
-            rpc: self.rpc.clone(),
-            chain_id: Some(31_337),
-            gateway: self.gateway,
-            data_dir: self.dir.path().join(folder),
-            listen: ([127, 0, 0, 1], 0).into(),
-            operator_key_file: None,
-            challenger_key_file: None,
-            confirmations: 1,
-            from_block: 0,
-            poll_ms: 20,
-            batch_age_ms: 50,
-            keep_bond: U256::ZERO,
-            resend_ms: 60_000,
-            final_at: None,
-            misbehave: None,
-        }
+        let gateway = self.gateway.to_string();
+        let data_dir = self.dir.path().join(folder);
+        let required = ["node", "--rpc", self.rpc.as_str(), "--gateway", &gateway, "--role", role_name(role)];
+        let Arguments { node } = Arguments::parse_from(
+            required.into_iter().map(OsString::from).chain(["--data-dir".into(), data_dir.into_os_string()]),
+        );
+        NodeArgs { chain_id: Some(31_337), poll_ms: 20, batch_age_ms: 50, ..node }
+    }
+}
+
+#[derive(Parser)]
+struct Arguments {
+    #[command(flatten)]
+    node: NodeArgs,
+}
+
+fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Operator => "operator",
+        Role::Replica => "replica",
     }
 }
 
@@ -239,10 +244,7 @@ fn program() -> PathBuf {
 
 /// A node in a process of its own; no client when it died before it answered.
 pub(crate) async fn spawn(args: &NodeArgs, kill_at: Option<&str>) -> (Child, Option<Client>) {
-    let role = match args.role {
-        Role::Operator => "operator",
-        Role::Replica => "replica",
-    };
+    let role = role_name(args.role);
     let mut command = Command::new(program());
     command
         .args(["--role", role, "--rpc", args.rpc.as_str(), "--gateway", &args.gateway.to_string()])
