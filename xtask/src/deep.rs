@@ -12,7 +12,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, ensure};
 use serde_json::{Value, json};
 
-use crate::test;
+use crate::{soak, test};
 
 /// How much of it.
 #[derive(clap::Args, Clone, Copy, Debug)]
@@ -23,6 +23,9 @@ pub(crate) struct DeepOptions {
     /// First seed of a deep run.
     #[arg(long, default_value_t = 1_000_000, value_name = "SEED")]
     seed: u64,
+    /// `--deep soak`: how long.
+    #[arg(long, default_value_t = 30.0, value_name = "MINUTES")]
+    minutes: f64,
 }
 
 /// One long run.
@@ -32,7 +35,10 @@ struct Run {
     run: fn(&DeepOptions) -> anyhow::Result<Value>,
 }
 
-const RUNS: &[Run] = &[Run { name: "histories", run: histories }];
+const RUNS: &[Run] = &[
+    Run { name: "histories", run: histories },
+    Run { name: "soak", run: |options| soak::run(options.minutes, options.seed) },
+];
 
 /// Does the runs that are named, or all of them, and writes their evidence.
 ///
@@ -61,6 +67,9 @@ pub(crate) fn run(names: &[String], options: &DeepOptions) -> anyhow::Result<()>
         #[allow(clippy::disallowed_methods, reason = "a developer's tool: what it writes is under version control")]
         fs::write(&path, serde_json::to_string_pretty(&evidence)? + "\n")?;
         println!("wrote {}", path.display());
+        if run.name == "soak" {
+            soak::draw(&evidence)?;
+        }
     }
     Ok(())
 }

@@ -13,6 +13,7 @@ mod engine;
 mod fuzz;
 mod install;
 mod javascript;
+mod soak;
 mod test;
 
 use std::process::ExitCode;

@@ -30,6 +30,13 @@ impl Role {
 pub enum Misbehave {
     /// Post one batch whose last root is false; go on honestly once it has been contested and removed.
     FalseRootOnce,
+    /// Post batches whose last root makes everybody's money the operator's, bury them under more, and begin anew when
+    /// they fall, as long as there is bond.
+    Thief,
+    /// Promise, and post nothing.
+    Silent,
+    /// Sign two receipts with one sequence: for every second message, and for a message that contradicts a promise.
+    Equivocate,
 }
 
 /// The layer-1 block at which the end of the challenge window is judged.

@@ -16,6 +16,7 @@ use payments_protocol::{Domain, SignedMessage, SignedReceipt};
 use serde_json::json;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
+use crate::adversary::Adversary;
 use crate::args::{Misbehave, Role};
 use crate::chain::{Chain, Changes};
 use crate::key::NodeKey;
@@ -151,7 +152,8 @@ pub(crate) struct Core {
     epoch: u64,
     /// Since when (Unix milliseconds) something waits for a batch.
     waiting_since: Option<u64>,
-    misbehaved: bool,
+    /// What breaks the protocol on purpose.
+    adversary: Option<Adversary>,
     /// Newest batch that subscribers were told is final.
     told_final: u64,
     /// False batch for which the half-time alarm was raised.
@@ -185,6 +187,7 @@ impl Core {
         }
         let transactions = store.transactions()?;
         let told_final = chain.final_id();
+        let adversary = setup.misbehave.map(Adversary::new);
         let mut core = Self {
             setup,
             chain,
@@ -194,7 +197,7 @@ impl Core {
             notices: broadcast::Sender::new(NOTICES),
             epoch: 0,
             waiting_since: None,
-            misbehaved: false,
+            adversary,
             told_final,
             half_time: None,
             layer1_trouble: None,
@@ -261,15 +264,28 @@ impl Core {
         };
         let answer = match outcome {
             Ok(Promise::New(logged)) => {
-                let receipt = logged.signed_receipt();
+                let receipt = self.receipt(&logged);
                 group.rows.push(logged);
                 Ok(receipt)
             }
             // Its row may be in this very group, so it waits for the flush as well.
-            Ok(Promise::Again(logged)) => Ok(logged.signed_receipt()),
-            Err(error) => Err(error),
+            Ok(Promise::Again(logged)) => Ok(self.receipt(&logged)),
+            Err(error) => match (&self.adversary, &self.sequencer, &self.setup.key) {
+                (Some(adversary), Some(sequencer), Some(key)) => {
+                    adversary.second_promise(&self.chain, key, sequencer, message).ok_or(error)
+                }
+                _ => Err(error),
+            },
         };
         group.replies.push((reply, answer));
+    }
+
+    /// The receipt of a logged message, as everybody who asks gets it.
+    pub(crate) fn receipt(&self, logged: &LoggedMessage) -> SignedReceipt {
+        match (&self.adversary, &self.sequencer, &self.setup.key) {
+            (Some(adversary), Some(sequencer), Some(key)) => adversary.receipt(&self.chain, key, sequencer, logged),
+            _ => logged.signed_receipt(),
+        }
     }
 
     fn commit(&mut self, group: &mut Group) -> Result<(), StoreError> {

@@ -10,6 +10,7 @@
 //! operator *promised* is the append-only message log: every receipted message that stands in no batch is queued
 //! again, in order, whatever layer 1 did to the batches it was in.
 
+mod adversary;
 mod args;
 mod chain;
 mod core;

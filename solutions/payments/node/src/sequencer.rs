@@ -88,6 +88,11 @@ impl Sequencer {
         self.soft.leaf(account)
     }
 
+    /// The message with this place in the order.
+    pub(crate) fn at(&self, sequence: u64) -> Option<&LoggedMessage> {
+        self.log.get(usize::try_from(sequence).ok()?)
+    }
+
     pub(crate) fn logged(&self, id: B256) -> Option<&LoggedMessage> {
         self.log.get(*self.by_id.get(&id)?)
     }
@@ -100,10 +105,10 @@ impl Sequencer {
         self.pending.len()
     }
 
-    /// Receipts in their order, from a sequence number on, at most `limit`.
-    pub(crate) fn receipts_from(&self, sequence: u64, limit: usize) -> impl Iterator<Item = SignedReceipt> {
+    /// Receipted messages in their order, from a sequence number on, at most `limit`.
+    pub(crate) fn from(&self, sequence: u64, limit: usize) -> impl Iterator<Item = &LoggedMessage> {
         let start = usize::try_from(sequence).unwrap_or(usize::MAX);
-        self.log.iter().skip(start).take(limit).map(LoggedMessage::signed_receipt)
+        self.log.iter().skip(start).take(limit)
     }
 
     /// Number of receipts given.

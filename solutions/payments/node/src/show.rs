@@ -179,13 +179,13 @@ fn place_form(place: Place, transaction: Option<B256>) -> Value {
 }
 
 /// A promised message that has taken no effect yet.
-fn promised(message: &LoggedMessage) -> Value {
+fn promised(core: &Core, message: &LoggedMessage) -> Value {
     let leaf = Leaf { nonce: message.nonce, head: message.prev, ..Leaf::default() };
     let mut value = message.record.message(&leaf).map_or(Value::Null, |message| form(&message));
     if let Some(object) = value.as_object_mut() {
         object.insert("id".to_owned(), json!(message.id));
         object.insert("state".to_owned(), json!("pending"));
-        object.insert("receipt".to_owned(), form(&message.signed_receipt()));
+        object.insert("receipt".to_owned(), form(&core.receipt(message)));
     }
     value
 }
@@ -206,7 +206,7 @@ pub(crate) fn messages(core: &Core, address: Address, cursor: u64) -> Value {
         .flat_map(|sequencer| sequencer.pending())
         .filter(|message| touches(&message.record))
         .take(PAGE)
-        .map(promised)
+        .map(|message| promised(core, message))
         .collect();
     json!({ "messages": page, "cursor": end.to_string(), "more": end < history.len(), "reset": reset, "pending": pending })
 }
@@ -217,12 +217,12 @@ pub(crate) fn message(core: &Core, id: B256) -> Result<Value, RpcError> {
     if let Some(place) = core.chain.place(id) {
         let mut value = placed(&core.chain, place);
         if let (Some(object), Some(logged)) = (value.as_object_mut(), logged) {
-            object.insert("receipt".to_owned(), form(&logged.signed_receipt()));
+            object.insert("receipt".to_owned(), form(&core.receipt(logged)));
         }
         return Ok(value);
     }
     let logged = logged.ok_or_else(|| RpcError::not_found("no such message is known here"))?;
-    let mut value = promised(logged);
+    let mut value = promised(core, logged);
     if logged.nonce < core.chain.leaf(logged.record.from).nonce
         && let Some(object) = value.as_object_mut()
     {
@@ -239,7 +239,7 @@ pub(crate) fn receipts(core: &Core, from: u64, limit: u64) -> Result<Value, RpcE
         RpcError::new(code::NOT_OPERATOR, "this node is a replica and has no receipts; ask the operator's node")
     })?;
     let limit = usize::try_from(limit).unwrap_or(usize::MAX).min(RECEIPTS);
-    let receipts: Vec<_> = sequencer.receipts_from(from, limit).collect();
+    let receipts: Vec<_> = sequencer.from(from, limit).map(|message| core.receipt(message)).collect();
     let next = from.min(sequencer.receipts() as u64).saturating_add(receipts.len() as u64);
     Ok(json!({ "receipts": form(&receipts), "next": next.to_string() }))
 }

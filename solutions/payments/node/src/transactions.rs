@@ -62,7 +62,8 @@ impl From<CoreGone> for Failure {
 impl Transactions {
     /// Runs until stopped, or until the core is gone.
     pub(crate) async fn run(self) {
-        let mut refused: Option<String> = None;
+        // What was refused last, and how often in a row.
+        let mut refused: Option<(String, u32)> = None;
         let mut waiting = Waiting::default();
         loop {
             let mut pause = self.tick;
@@ -72,8 +73,11 @@ impl Transactions {
                 Err(Failure::Layer1(error)) => {
                     pause = pause.max(REFUSED_PAUSE);
                     let text = refusal(&error);
-                    // The same refusal again is no news.
-                    if refused.as_ref() != Some(&text) && matches!(error, Layer1Error::Refused { .. }) {
+                    let before = refused.take().filter(|(before, _)| *before == text);
+                    let times = before.map_or(1, |(_, times)| times.saturating_add(1));
+                    // Once is no alarm: somebody else's transaction may have come first, as with two who contest the
+                    // same batch, and the next look at layer 1 shows it. The third time is no news.
+                    if times == 2 && matches!(error, Layer1Error::Refused { .. }) {
                         let notice = Notice::alert(
                             "refused",
                             format!("layer 1 refuses the next transaction: {text}"),
@@ -91,7 +95,7 @@ impl Transactions {
                             return;
                         }
                     }
-                    refused = Some(text);
+                    refused = Some((text, times));
                 }
             }
             tokio::select! {

@@ -6,7 +6,8 @@ use alloy::eips::eip2718::Decodable2718;
 use alloy::primitives::{B256, Bytes, TxKind, U256};
 
 use super::{Core, now_ms};
-use crate::args::{Misbehave, Role};
+use crate::adversary::Adversary;
+use crate::args::Role;
 use crate::chain::Verdict;
 use crate::gateway;
 use crate::layer1::Fees;
@@ -50,7 +51,9 @@ impl Core {
     fn next_batch(&mut self) -> Option<Job> {
         let confirmed = self.chain.confirmed_items(self.setup.confirmations);
         let (sequencer, key) = (self.sequencer.as_ref()?, self.setup.key.as_ref()?);
-        if sequencer.pending_count() == 0 && confirmed <= self.chain.inbox_cursor() {
+        let adversary = self.adversary.as_ref();
+        let waits = sequencer.pending_count() > 0 || confirmed > self.chain.inbox_cursor();
+        if !waits && !adversary.is_some_and(Adversary::never_rests) {
             self.waiting_since = None;
             return None;
         }
@@ -60,20 +63,17 @@ impl Core {
             return None;
         }
         let plan = match sequencer.plan(&self.chain, key.address(), confirmed) {
-            Ok(plan) => plan?,
+            Ok(plan) => plan,
             Err(error) => {
                 tracing::error!(%error, "no batch could be built");
                 return None;
             }
         };
-        let Plan { mut batch, accumulator } = plan;
-        if self.setup.misbehave == Some(Misbehave::FalseRootOnce)
-            && !self.misbehaved
-            && let Some(root) = batch.roots.last_mut()
-        {
-            tracing::warn!(batch = batch.id, "ADVERSARY: this batch claims a false root");
-            root.0[31] ^= 1;
-        }
+        let plan = match adversary {
+            Some(adversary) => adversary.batch(&self.chain, plan, key.address()),
+            None => plan,
+        };
+        let Plan { batch, accumulator } = plan?;
         let input = batch.submission(accumulator).encode();
         Some(Job { purpose: Purpose::Batch(batch.id), input, value: U256::ZERO, epoch: self.epoch })
     }
@@ -106,7 +106,13 @@ impl Core {
     ) -> Result<Option<OutgoingTransaction>, StoreError> {
         let Some(key) = &self.setup.key else { return Ok(None) };
         // New messages only make the next batch longer; what this one builds on must be the same.
-        if job.purpose != Purpose::Bond && job.epoch != self.epoch {
+        let still_due = match job.purpose {
+            Purpose::Bond => true,
+            Purpose::Batch(_) => job.epoch == self.epoch,
+            // Whoever buries a false batch under one more with every block must not keep its contest from being sent.
+            Purpose::Contest(_) => self.next_contest().is_some_and(|now| now.input == job.input),
+        };
+        if !still_due {
             return Ok(None);
         }
         if self.open_transactions().next().is_some() {
@@ -128,7 +134,9 @@ impl Core {
         self.transactions.push(outgoing.clone());
         if let Purpose::Batch(_) = job.purpose {
             self.waiting_since = None;
-            self.misbehaved = true;
+            if let Some(adversary) = &mut self.adversary {
+                adversary.posted();
+            }
         }
         Ok(Some(outgoing))
     }

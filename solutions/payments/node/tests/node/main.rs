@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod adversary;
 mod edges;
 mod operator;
 mod replica;

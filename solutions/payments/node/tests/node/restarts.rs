@@ -3,6 +3,8 @@
 use std::os::unix::process::ExitStatusExt;
 
 use entresol_durable::{Process, REGISTRY};
+use futures_util::StreamExt;
+use payments_contract::PaymentsGateway;
 use payments_node::{Misbehave, NodeArgs};
 use serde_json::{Value, json};
 use tokio::process::Child;
@@ -104,26 +106,33 @@ async fn a_restart_keeps_receipts_and_accounts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_replica_killed_while_it_contests_still_contests() {
-    for kill_at in ["node.transaction.store:before", "node.transaction.store:after", "node.transaction.broadcast:after"]
-    {
-        let world = World::new().await;
-        let (alice, bob) = (User::new(1), User::new(2));
-        let args = NodeArgs { misbehave: Some(Misbehave::FalseRootOnce), ..world.operator_args() };
-        let (operator, client) = start(args).await;
-        world.deposit(alice.address, ETHER).await;
-        client.until_status("the false batch stands", |status| !status["fault"].is_null()).await;
+async fn a_replica_killed_at_any_write_point_while_it_contests_still_contests() {
+    let points = REGISTRY.iter().filter(|point| point.process == Process::Node);
+    // A replica promises nothing.
+    let points = points.map(|point| point.name).filter(|name| *name != "node.messages.append");
+    let moments = points.flat_map(|name| ["before", "after"].map(|moment| format!("{name}:{moment}")));
+    futures_util::stream::iter(moments).for_each_concurrent(3, still_contests).await;
+}
 
-        let args = world.replica_args(true);
-        let (mut child, _) = spawn(&args, Some(kill_at)).await;
-        assert_eq!(child.wait().await.expect("it died").signal(), Some(9), "{kill_at}");
-        let (replica, copy) = start(args).await;
-        for node in [&client, &copy] {
-            node.until_balance(alice.address, ETHER).await;
-        }
-        alice.pay(&world, &client, bob.address, 1).await;
-        copy.until_balance(bob.address, 1).await;
-        replica.stop().await.expect("a clean stop");
-        operator.stop().await.expect("a clean stop");
+async fn still_contests(kill_at: String) {
+    let world = World::new().await;
+    let (alice, bob) = (User::new(1), User::new(2));
+    let args = NodeArgs { misbehave: Some(Misbehave::FalseRootOnce), ..world.operator_args() };
+    let (operator, client) = start(args).await;
+    world.deposit(alice.address, ETHER).await;
+    client.until_status("the false batch stands", |status| !status["fault"].is_null()).await;
+
+    let args = world.replica_args(true);
+    let (mut child, _) = spawn(&args, Some(&kill_at)).await;
+    assert_eq!(child.wait().await.expect("it died").signal(), Some(9), "{kill_at}");
+    let (replica, copy) = start(args).await;
+    for node in [&client, &copy] {
+        node.until_balance(alice.address, ETHER).await;
     }
+    alice.pay(&world, &client, bob.address, 1).await;
+    copy.until_balance(bob.address, 1).await;
+    let contested = world.events::<PaymentsGateway::Contested>().await;
+    assert_eq!(contested.len(), 1, "{kill_at}");
+    replica.stop().await.expect("a clean stop");
+    operator.stop().await.expect("a clean stop");
 }

@@ -3,11 +3,12 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use alloy::primitives::{Address, B256, Bytes, U256, address};
-use alloy::sol_types::SolCall;
-use clap::Parser;
+use alloy::sol_types::{SolCall, SolEvent};
+use clap::{Parser, ValueEnum};
 use payments_contract::{Deployment, PaymentsGateway, creation_code};
 use payments_node::{Node, NodeArgs, Role};
 use payments_protocol::{Domain, Leaf, Message, SignedMessage, signature::address_of};
@@ -103,7 +104,7 @@ impl Client {
 
 /// A layer 1 with a gateway.
 pub(crate) struct World {
-    _anvil: Child,
+    pub(crate) anvil: Arc<Child>,
     pub(crate) layer1: Client,
     pub(crate) rpc: Url,
     pub(crate) gateway: Address,
@@ -137,15 +138,25 @@ impl World {
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         let rpc: Url = format!("http://{address}").parse().expect("an address");
         let layer1 = Client::new(rpc.clone());
+        Self::deploy(Arc::new(child), layer1, rpc, chain_id).await
+    }
+
+    /// Another gateway on the same chain.
+    pub(crate) async fn sibling(&self) -> Self {
+        let chain_id = self.domain.chain_id();
+        Self::deploy(Arc::clone(&self.anvil), self.layer1.clone(), self.rpc.clone(), chain_id).await
+    }
+
+    async fn deploy(anvil: Arc<Child>, layer1: Client, rpc: Url, chain_id: u64) -> Self {
         // Elsewhere than on the local chains the contract demands longer times and a higher bond.
-        let local = chain_id == 31_337;
+        let local = matches!(chain_id, 1_337 | 31_337);
         let (challenge, min_bond) = if local { (CHALLENGE, ETHER) } else { (604_800, 3 * ETHER) };
         let terms = Deployment { operator: OPERATOR, challenge, force: FORCE, min_bond };
         let code = creation_code(&terms).expect("the artifact");
         let receipt = send(&layer1, json!({ "from": OPERATOR, "input": code, "gas": "0x1000000" })).await;
         let gateway: Address = receipt["contractAddress"].as_str().expect("deployed").parse().expect("an address");
         let domain = Domain::new(chain_id, gateway);
-        let world = Self { _anvil: child, layer1, rpc, gateway, domain, dir: tempfile::tempdir().expect("a folder") };
+        let world = Self { anvil, layer1, rpc, gateway, domain, dir: tempfile::tempdir().expect("a folder") };
         world.send(OPERATOR, ETHER, PaymentsGateway::bondCall {}).await;
         world
     }
@@ -166,6 +177,64 @@ impl World {
 
     pub(crate) async fn deposit(&self, to: Address, value: u128) {
         self.send(RICH, value, PaymentsGateway::depositCall { to }).await;
+    }
+
+    /// Sends a call that the gateway must refuse; gives the receipt.
+    pub(crate) async fn send_refused<C: SolCall>(&self, from: Address, call: C) -> Value {
+        self.send_input_refused(from, Bytes::from(call.abi_encode())).await
+    }
+
+    pub(crate) async fn send_input_refused(&self, from: Address, input: Bytes) -> Value {
+        let request = json!({ "from": from, "to": self.gateway, "input": input, "gas": "0x800000" });
+        let receipt = send(&self.layer1, request).await;
+        assert_eq!(receipt["status"], "0x0", "{receipt}");
+        receipt
+    }
+
+    /// Lets anvil send transactions of an account whose key it does not have, with ETH for the gas.
+    pub(crate) async fn lend(&self, account: Address, wei: u128) {
+        self.layer1.call("anvil_impersonateAccount", json!([account])).await;
+        self.layer1.call("anvil_setBalance", json!([account, U256::from(wei)])).await;
+    }
+
+    /// Every event of a kind that the gateway has emitted, in order.
+    pub(crate) async fn events<E: SolEvent>(&self) -> Vec<E> {
+        let filter = json!([{ "address": self.gateway, "fromBlock": "0x0", "topics": [E::SIGNATURE_HASH] }]);
+        let logs = self.layer1.call("eth_getLogs", filter).await;
+        let read = |log: &Value| {
+            let topics: Vec<B256> = serde_json::from_value(log["topics"].clone()).expect("topics");
+            let data: Bytes = serde_json::from_value(log["data"].clone()).expect("data");
+            E::decode_raw_log(topics, &data).expect("the event")
+        };
+        logs.as_array().expect("a list").iter().map(read).collect()
+    }
+
+    /// What a read of the gateway says.
+    pub(crate) async fn view<C: SolCall>(&self, call: C) -> C::Return {
+        let request = json!({ "to": self.gateway, "input": Bytes::from(call.abi_encode()) });
+        let answer: Bytes =
+            serde_json::from_value(self.layer1.call("eth_call", json!([request, "latest"])).await).expect("bytes");
+        C::abi_decode_returns(&answer).expect("the view's result")
+    }
+
+    /// Waits until `holds`, a question to layer 1.
+    pub(crate) async fn until(&self, what: &str, holds: impl AsyncFn() -> bool) {
+        let start = Instant::now();
+        while !holds().await {
+            assert!(start.elapsed() < PATIENCE, "waited too long until {what}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Claims for an account what `node` says it can claim, as a stranger would; gives the wei that it was paid.
+    pub(crate) async fn claim(&self, node: &Client, account: Address) -> u128 {
+        let before = self.eth(account).await;
+        let proof = node.call("l2_getExitProof", json!([account])).await;
+        let input: Bytes = serde_json::from_value(proof["call"]["input"].clone()).expect("calldata");
+        self.send_input(RICH, 0, input).await;
+        let paid: u128 = (self.eth(account).await - before).to();
+        assert_eq!(proof["claimable"], paid.to_string());
+        paid
     }
 
     /// Lets the layer-1 clock jump.
@@ -206,7 +275,7 @@ impl World {
         let Arguments { node } = Arguments::parse_from(
             required.into_iter().map(OsString::from).chain(["--data-dir".into(), data_dir.into_os_string()]),
         );
-        NodeArgs { chain_id: Some(31_337), poll_ms: 20, batch_age_ms: 50, ..node }
+        NodeArgs { chain_id: Some(self.domain.chain_id()), poll_ms: 20, batch_age_ms: 50, ..node }
     }
 }
 
@@ -248,7 +317,8 @@ pub(crate) async fn spawn(args: &NodeArgs, kill_at: Option<&str>) -> (Child, Opt
     let mut command = Command::new(program());
     command
         .args(["--role", role, "--rpc", args.rpc.as_str(), "--gateway", &args.gateway.to_string()])
-        .args(["--poll-ms", "20", "--batch-age-ms", "50", "--keep-bond", &args.keep_bond.to_string()])
+        .args(["--poll-ms", &args.poll_ms.to_string(), "--batch-age-ms", &args.batch_age_ms.to_string()])
+        .args(["--keep-bond", &args.keep_bond.to_string(), "--resend-ms", &args.resend_ms.to_string()])
         .arg("--data-dir")
         .arg(&args.data_dir)
         .stdout(Stdio::piped())
@@ -259,6 +329,9 @@ pub(crate) async fn spawn(args: &NodeArgs, kill_at: Option<&str>) -> (Child, Opt
         if let Some(file) = file {
             command.arg(flag).arg(file);
         }
+    }
+    if let Some(misbehave) = args.misbehave.and_then(|misbehave| misbehave.to_possible_value()) {
+        command.args(["--misbehave", misbehave.get_name()]);
     }
     if let Some(kill_at) = kill_at {
         command.env(entresol_durable::KILL_AT, kill_at);
@@ -274,6 +347,27 @@ pub(crate) async fn spawn(args: &NodeArgs, kill_at: Option<&str>) -> (Child, Opt
     (child, client)
 }
 
+/// A node in a process of its own, killed when dropped.
+pub(crate) struct Process {
+    child: Child,
+    pub(crate) client: Client,
+}
+
+impl Process {
+    /// Starts it and waits until it has caught up with layer 1.
+    pub(crate) async fn start(args: &NodeArgs) -> Self {
+        let (child, client) = spawn(args, None).await;
+        let client = client.expect("it answers");
+        client.until_status("it has caught up", |status| status["synced"] == true).await;
+        Self { child, client }
+    }
+
+    /// kill -9
+    pub(crate) async fn kill(mut self) {
+        self.child.kill().await.expect("killed");
+    }
+}
+
 /// A layer-2 account.
 #[derive(Clone)]
 pub(crate) struct User {
@@ -282,8 +376,10 @@ pub(crate) struct User {
 }
 
 impl User {
-    pub(crate) fn new(number: u8) -> Self {
-        let key = SecretKey::from_secret_bytes([number; 32]).expect("in range");
+    pub(crate) fn new(number: u16) -> Self {
+        let mut key = [0x77; 32];
+        key[..2].copy_from_slice(&number.to_be_bytes());
+        let key = SecretKey::from_secret_bytes(key).expect("in range");
         Self { key, address: address_of(&PublicKey::from_secret_key(&key)) }
     }
 
