@@ -87,12 +87,12 @@ pub struct ContractFunction {
 /// The name of the contract whose address comes from the registration.
 pub const GATEWAY: &str = "gateway";
 
-/// What a gateway without an abi of its own is taken to have: the standard interface.
+/// What a gateway without an abi of its own is taken to have: the standard interface (`docs/erc-layer2-gateway.md`).
 const STANDARD_ABI: [&str; 4] = [
-    "function deposit(address to) payable",
+    "function deposit(address to) payable returns (uint256 index)",
     "function lockedBalance(address account) view returns (uint256)",
-    "function requestExit()",
-    "event Deposited(address indexed from, address indexed to, uint256 value)",
+    "function requestExit() returns (uint256 index)",
+    "event Deposited(address indexed depositor, address indexed to, uint256 value, uint256 index)",
 ];
 
 impl Contract {

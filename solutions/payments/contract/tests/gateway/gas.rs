@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use alloy::primitives::{Address, B256, U160, U256, keccak256};
+use alloy::primitives::U256;
 use alloy::sol_types::SolCall;
-use payments_contract::{Deployment, MAX_CHUNK, MAX_CHUNKS, PaymentsGateway as Gateway, creation_code, runtime_code};
-use payments_protocol::contest::execute;
-use payments_protocol::state::Slot;
-use payments_protocol::{Batch, Chunk, ClaimTo, Contest, Domain, Leaf, Message, Record, Witness};
+use payments_contract::{Deployment, PaymentsGateway as Gateway, creation_code, runtime_code};
+use payments_protocol::ClaimTo;
+use payments_protocol::contest::MAX_WITNESSES;
 
 use crate::chain::{Chain, GAS_LIMIT, passed};
+use crate::forest;
 use crate::fraud::with_false_root;
-use crate::world::{CHALLENGE, ETH, FORCE, GWEI, MIN_BOND, Person, World, contest_call, person, records};
+use crate::world::{CHALLENGE, ETH, FORCE, GWEI, MIN_BOND, World, contest_call, person, records};
 
 /// The committed table.
 const TABLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/gas.json");
@@ -55,7 +55,7 @@ async fn ordinary(table: &mut BTreeMap<String, u64>) {
         put(what, receipt.gas_used);
     }
     put("submitBatch, 2 items", world.advance_with(&[]).await.gas_used);
-    for count in [1, 8, 64, 512, 952] {
+    for count in [1, 8, 64, 512, 960] {
         let payments = world.payments(&alice, world.bob.address, GWEI, GWEI, count);
         let gas = world.advance_with(&payments).await.gas_used;
         put(&format!("submitBatch, {count} payments: each"), gas / count as u64);
@@ -119,69 +119,20 @@ struct Worst {
     calldata: Vec<u8>,
 }
 
-/// 120 chunks; a chunk of eight payments between sixteen accounts and a fee for the proposer, in a tree in which every
-/// path has a sibling at every level. Nobody can fill a tree so, but an operator can claim its root in the chunk before.
+/// The most expensive contest that there can be, under the rules of this upgrade of layer 1.
 async fn worst_contest(hardfork: &str) -> Worst {
     let world = World::on(Chain::start_as(31337, hardfork).await, person("operator").address).await;
     world.bond(MIN_BOND).await;
-    let people: Vec<Person> = (0..16).map(|i| person(&i.to_string())).collect();
-    let rich = Leaf { balance: u128::MAX / 3, withdrawn: u128::MAX / 5, nonce: u64::MAX / 3, head: keccak256("head") };
-    let mut forest = Forest::default();
-    for account in people.iter().map(|person| person.address).chain([world.operator]) {
-        forest.set(account, rich);
-    }
-    let before = forest.root();
-    let mut witnesses = Vec::new();
-    let mut chunk = Vec::new();
-    let (value, fee) = ((1 << 96) / 3 * 2, GWEI * 0xfefe_fefe);
-    for (from, to) in people.iter().zip(people.iter().skip(8)) {
-        let message = Message::payment(from.address, &rich, to.address, value, fee);
-        witnesses.push(forest.witness(from.address));
-        let nonce = rich.nonce + 1;
-        forest.set(from.address, Leaf { balance: rich.balance - value - fee, nonce, head: message.id(), ..rich });
-        witnesses.push(forest.witness(to.address));
-        forest.set(to.address, Leaf { balance: rich.balance + value, ..rich });
-        chunk.push(message.sign(&world.domain, &from.key).record().unwrap());
-    }
-    witnesses.push(forest.witness(world.operator));
-
-    let mut data = vec![0xee; (MAX_CHUNKS - 1) * MAX_CHUNK * Record::LENGTH];
-    data.extend(Record::encode_all(&chunk));
-    let mut roots = vec![keccak256("some root"); MAX_CHUNKS];
-    roots[MAX_CHUNKS - 2] = before;
-    let batch = Batch {
-        id: 1,
-        previous_commitment: B256::ZERO,
-        proposer: world.operator,
-        inbox_start: 0,
-        inbox_end: 0,
-        roots,
-        records: data.into(),
-    };
-    passed(world.submit(&batch).await);
-    let contest = Contest {
-        preimage: batch.preimage(),
-        chunk: MAX_CHUNKS - 1,
-        previous_data_hash: batch.data_hash(MAX_CHUNKS - 2),
-        previous_root: before,
-        claimed_root: batch.roots[MAX_CHUNKS - 1],
-        items: Vec::new(),
-        records: Record::encode_all(&chunk).into(),
-        witnesses,
-    };
-    let model = run(&world.domain, before, &contest, chunk);
-    let receipt = passed(world.contest(world.anyone, &contest).await);
-    let event: Gateway::Contested = world.event(&receipt);
-    assert_eq!(event.correctRoot, model);
-    Worst { gas_used: receipt.gas_used, calldata: contest_call(&contest).abi_encode() }
-}
-
-fn run(domain: &Domain, before: B256, contest: &Contest, chunk: Vec<Record>) -> B256 {
-    let report =
-        execute(domain, before, contest.preimage.proposer, &Chunk::Messages(chunk), &contest.witnesses).unwrap();
+    let keys: Vec<_> = (0..16).map(|i| person(&i.to_string()).key).collect();
+    let fraud = forest::fraud(&world.domain, world.operator, &keys, |_| true);
+    passed(world.submit(&fraud.batch).await);
+    let report = fraud.contest.check(&world.domain).unwrap();
     assert!(report.outcomes.iter().all(|outcome| outcome.effect().is_some()));
-    assert_eq!(contest.witnesses.len(), 17);
-    report.root
+    assert_eq!(fraud.contest.witnesses.len(), MAX_WITNESSES);
+    let receipt = passed(world.contest(world.anyone, &fraud.contest).await);
+    let event: Gateway::Contested = world.event(&receipt);
+    assert_eq!(event.correctRoot, report.root);
+    Worst { gas_used: receipt.gas_used, calldata: contest_call(&fraud.contest).abi_encode() }
 }
 
 /// No fraud is too large to prove: less than 100 KB, and less than a transaction's gas limit even if layer 1 charged 96
@@ -196,80 +147,4 @@ async fn unprovable_fraud() {
     println!("most expensive contest: {} bytes, {work} gas of work, {dearest} gas at 96 a byte", calldata.len());
     assert!(calldata.len() < 100_000);
     assert!(dearest < GAS_LIMIT);
-}
-
-/// A tree in which every subtree without an account in it has some hash that is not zero.
-#[derive(Default)]
-struct Forest {
-    accounts: BTreeMap<B256, (Address, Leaf)>,
-}
-
-impl Forest {
-    fn key(account: Address) -> B256 {
-        let mut key = keccak256(account);
-        key[20..].fill(0);
-        key
-    }
-
-    fn bit(key: &B256, depth: usize) -> bool {
-        key[depth / 8] >> (7 - depth % 8) & 1 == 1
-    }
-
-    fn set(&mut self, account: Address, leaf: Leaf) {
-        self.accounts.insert(Self::key(account), (account, leaf));
-    }
-
-    fn root(&self) -> B256 {
-        self.node(0, &self.accounts.keys().copied().collect::<Vec<_>>(), B256::ZERO)
-    }
-
-    /// The node at `depth` on the path of `prefix` over these accounts.
-    fn node(&self, depth: usize, keys: &[B256], prefix: B256) -> B256 {
-        let Some(first) = keys.first() else {
-            return keccak256([&prefix[..], &[depth as u8]].concat());
-        };
-        if depth == 160 {
-            let (account, leaf) = self.accounts[first];
-            return leaf.hash(account);
-        }
-        let (right, left): (Vec<B256>, Vec<B256>) = keys.iter().partition(|key| Self::bit(key, depth));
-        let mut children = left_and_right(prefix, depth).into_iter().zip([left, right]);
-        let mut child = || children.next().map(|(prefix, keys)| self.node(depth + 1, &keys, prefix)).unwrap();
-        keccak256([child().0, child().0].concat())
-    }
-
-    fn witness(&self, account: Address) -> Witness {
-        let key = Self::key(account);
-        let mut keys: Vec<_> = self.accounts.keys().copied().collect();
-        let mut prefix = B256::ZERO;
-        let mut siblings = Vec::new();
-        for depth in 0..160 {
-            let [left, right] = left_and_right(prefix, depth);
-            let (own, other) = if Self::bit(&key, depth) { (right, left) } else { (left, right) };
-            let (mine, others): (Vec<B256>, Vec<B256>) =
-                keys.iter().partition(|other| Self::bit(other, depth) == Self::bit(&key, depth));
-            siblings.push(self.node(depth + 1, &others, other));
-            (keys, prefix) = (mine, own);
-        }
-        siblings.reverse();
-        let (account, Leaf { balance, withdrawn, nonce, head }) = self.accounts[&key];
-        Witness { account, balance, withdrawn, nonce, head, bitmap: U160::MAX, siblings }
-    }
-}
-
-fn left_and_right(prefix: B256, depth: usize) -> [B256; 2] {
-    let mut right = prefix;
-    right[depth / 8] |= 1 << (7 - depth % 8);
-    [prefix, right]
-}
-
-#[test]
-fn the_forest_is_a_tree_of_the_protocol() {
-    let mut forest = Forest::default();
-    for name in ["a", "b", "c"] {
-        forest.set(person(name).address, Leaf { balance: 1, ..Leaf::default() });
-    }
-    let account = person("b").address;
-    assert_ne!(Slot::of(account), Slot::of(person("a").address));
-    assert_eq!(forest.witness(account).verify(forest.root(), account).unwrap().balance, 1);
 }

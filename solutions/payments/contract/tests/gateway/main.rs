@@ -9,13 +9,19 @@
 mod attacks;
 mod batches;
 mod bond;
+#[path = "../shared/calls.rs"]
+mod calls;
 mod chain;
 mod chance;
 mod claims;
 mod code;
 mod deploy;
+#[path = "../shared/forest.rs"]
+mod forest;
 mod fraud;
 mod gas;
 mod halt;
 mod inbox;
+mod light;
+mod list;
 mod world;

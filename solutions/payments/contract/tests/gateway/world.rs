@@ -10,6 +10,8 @@ use payments_protocol::{
 };
 use secp256k1::SecretKey;
 
+use crate::calls::submission_call;
+pub(crate) use crate::calls::{claim_call, contest_call};
 use crate::chain::{Chain, Revert, passed};
 
 pub(crate) const ETH: u128 = 1_000_000_000_000_000_000;
@@ -214,14 +216,7 @@ impl World {
     }
 
     pub(crate) fn submission(&self, batch: &Batch) -> Gateway::submitBatchCall {
-        Gateway::submitBatchCall {
-            id: U256::from(batch.id),
-            previousCommitment: batch.previous_commitment,
-            inboxEnd: batch.inbox_end,
-            accumulator: self.inbox.accumulator(batch.inbox_end).unwrap(),
-            roots: batch.roots.clone(),
-            records: batch.records.clone(),
-        }
+        submission_call(&batch.submission(self.inbox.accumulator(batch.inbox_end).unwrap()))
     }
 
     /// Sends a batch, true or false, without taking it into the model.
@@ -310,62 +305,4 @@ pub(crate) fn posted(signed: &SignedMessage) -> Bytes {
 
 pub(crate) fn records(signed: &[SignedMessage]) -> Vec<Record> {
     signed.iter().map(|signed| signed.record().unwrap()).collect()
-}
-
-pub(crate) fn claim_call(
-    batch: u64,
-    witness: &Witness,
-    recipient: Address,
-    signature: impl Into<Bytes>,
-) -> Gateway::claimCall {
-    Gateway::claimCall {
-        batch: U256::from(batch),
-        witness: sol_witness(witness),
-        recipient,
-        signature: signature.into(),
-    }
-}
-
-fn sol_witness(witness: &Witness) -> Gateway::Witness {
-    Gateway::Witness {
-        account: witness.account,
-        balance: witness.balance,
-        withdrawn: witness.withdrawn,
-        nonce: witness.nonce,
-        head: witness.head,
-        bitmap: witness.bitmap,
-        siblings: witness.siblings.clone(),
-    }
-}
-
-pub(crate) fn contest_call(contest: &Contest) -> Gateway::contestCall {
-    let preimage = &contest.preimage;
-    Gateway::contestCall {
-        batch: Gateway::Preimage {
-            id: U256::from(preimage.id),
-            previousCommitment: preimage.previous_commitment,
-            proposer: preimage.proposer,
-            inboxStart: preimage.inbox_start,
-            inboxEnd: preimage.inbox_end,
-            leaves: preimage.leaves.clone(),
-        },
-        chunk: U256::from(contest.chunk),
-        previous: Gateway::Opening { dataHash: contest.previous_data_hash, root: contest.previous_root },
-        claimedRoot: contest.claimed_root,
-        items: contest
-            .items
-            .iter()
-            .map(|item| Gateway::Item {
-                kind: item.kind as u8,
-                who: item.who,
-                value: item.value,
-                fee: item.fee,
-                time: item.time,
-                messageId: item.message_id,
-                depositor: item.depositor,
-            })
-            .collect(),
-        records: contest.records.clone(),
-        witnesses: contest.witnesses.iter().map(sol_witness).collect(),
-    }
 }
