@@ -32,12 +32,13 @@ async fn until_settled(node: &Client) -> Value {
     let start = Instant::now();
     loop {
         let status = node.try_call("l2_status", json!([])).await;
-        if let Ok(status) = &status
-            && status["pending"] == "0"
-            && status["inbox"]["consumed"] == status["inbox"]["length"]
-            && status["synced"] == true
-            && status["fault"].is_null()
-        {
+        let settled = |s: &Value| {
+            s["pending"] == "0"
+                && s["inbox"]["consumed"] == s["inbox"]["length"]
+                && s["synced"] == true
+                && s["fault"].is_null()
+        };
+        if status.as_ref().is_ok_and(settled) {
             return status.expect("just seen");
         }
         assert!(start.elapsed() < PATIENCE, "it does not settle: {status:?}");
