@@ -20,6 +20,9 @@ pub(crate) struct DeepOptions {
     /// `--deep histories`: how many histories of the gateway.
     #[arg(long, default_value_t = 10_000, value_name = "NUMBER")]
     histories: u64,
+    /// `--deep histories`: begin no more of them after this many minutes, and report how many there were.
+    #[arg(long, default_value_t = 240, value_name = "MINUTES")]
+    histories_minutes: u64,
     /// First seed of a deep run.
     #[arg(long, default_value_t = 1_000_000, value_name = "SEED")]
     seed: u64,
@@ -96,6 +99,7 @@ fn histories(options: &DeepOptions) -> anyhow::Result<Value> {
     command.args(["test", "--release", "-p", "payments-contract", "--test", "histories", "random_histories"]);
     command.args(["--", "--nocapture"]);
     command.env("PAYMENTS_HISTORIES", options.histories.to_string());
+    command.env("PAYMENTS_HISTORIES_MINUTES", options.histories_minutes.to_string());
     command.env("PAYMENTS_HISTORIES_SEED", options.seed.to_string());
     command.env("PAYMENTS_HISTORIES_REPORT", report.path());
     test::forget_own_package(&mut command);

@@ -5,7 +5,8 @@
 //! the gateway says of every call what it must come to; after every step the twelve invariants of the protocol are looked at. At
 //! its end everyone leaves, and nothing is left.
 //!
-//! `PAYMENTS_HISTORIES` says how many (300 without), `PAYMENTS_HISTORIES_SEED` from which seed on. A history that fails is made
+//! `PAYMENTS_HISTORIES` says how many (300 without), `PAYMENTS_HISTORIES_SEED` from which seed on,
+//! `PAYMENTS_HISTORIES_MINUTES` after which time no more of them are begun. A history that fails is made
 //! shorter, and is printed with what happened in it. `cargo xtask test --deep histories` runs ten thousand and keeps the evidence.
 
 #![allow(
@@ -32,6 +33,8 @@ mod runs;
 mod trees;
 mod world;
 
+use std::time::Duration;
+
 fn setting(name: &str, without: u64) -> u64 {
     std::env::var(name).ok().map_or(without, |text| text.parse().unwrap())
 }
@@ -39,8 +42,10 @@ fn setting(name: &str, without: u64) -> u64 {
 #[test]
 fn random_histories() {
     let (first, number) = (setting("PAYMENTS_HISTORIES_SEED", 1), setting("PAYMENTS_HISTORIES", 300));
-    let report = runs::many(first, number);
+    let minutes = setting("PAYMENTS_HISTORIES_MINUTES", 24 * 60);
+    let report = runs::many(first, number, Duration::from_secs(60 * minutes));
     println!("{report:#}");
+    let number = report["histories"].as_u64().unwrap();
     // Histories in which nothing happens prove nothing.
     let many = |what: &str, least: u64| assert!(report[what].as_u64().unwrap() >= least * number, "{what}: {report:#}");
     for (what, least) in [("steps", 20), ("batches", 5), ("effective", 5), ("contests", 1), ("claims", 1)] {

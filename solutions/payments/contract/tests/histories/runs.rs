@@ -15,8 +15,8 @@ const TELL: Duration = Duration::from_secs(60);
 /// How many seeds are recorded with what they came to.
 const RECORDED: u64 = 8;
 
-/// Lives through the histories with `number` seeds from `first` on.
-pub(crate) fn many(first: u64, number: u64) -> Value {
+/// Lives through the histories with `number` seeds from `first` on; begins no more of them when the time is over.
+pub(crate) fn many(first: u64, number: u64, time: Duration) -> Value {
     let begun = Instant::now();
     let (next, failed) = (AtomicU64::new(0), AtomicU64::new(u64::MAX));
     let sum = Mutex::new((Counts::default(), 0u64, begun));
@@ -26,7 +26,8 @@ pub(crate) fn many(first: u64, number: u64) -> Value {
             scope.spawn(|| {
                 loop {
                     let number_of_this = next.fetch_add(1, Ordering::Relaxed);
-                    if number_of_this >= number || failed.load(Ordering::Relaxed) != u64::MAX {
+                    if number_of_this >= number || begun.elapsed() > time || failed.load(Ordering::Relaxed) != u64::MAX
+                    {
                         break;
                     }
                     let seed = first + number_of_this;
@@ -50,11 +51,12 @@ pub(crate) fn many(first: u64, number: u64) -> Value {
         shrink(failed);
     }
     let (counts, histories, _) = sum.into_inner().unwrap();
-    let recorded: Vec<Value> = (first..first + RECORDED.min(number)).map(record).collect();
+    let recorded: Vec<Value> = (first..first + RECORDED.min(histories)).map(record).collect();
     json!({
         "histories": histories,
         "firstSeed": first,
-        "lastSeed": first + number - 1,
+        "lastSeed": (first + histories).saturating_sub(1),
+        "wanted": number,
         "threads": threads,
         "millisecondsOfHistories": begun.elapsed().as_millis() as u64,
         "steps": counts.steps,
