@@ -60,6 +60,12 @@ const BENCHES: &[Bench] = &[
         cargo: &["bench", "--quiet", "--profile", "release", "--package", "entresol", "--bench", "wallet"],
     },
     Bench {
+        name: "payments",
+        about: "the payments node: messages accepted, latency, replay from layer 1, its tree; the machine's limit beside it",
+        programs: &[],
+        cargo: &["bench", "--quiet", "--profile", "release", "--package", "payments-node", "--bench", "payments"],
+    },
+    Bench {
         name: "sandbox",
         about: "plugins: cold start, memory, calls, cryptography; the same JavaScript in Node beside them",
         programs: &["node", "npm"],

@@ -4,7 +4,7 @@
 //! they do not do (replay a batch wrongly, refuse a contest) no operator can do to others.
 
 use alloy::primitives::{Address, B256, Bytes};
-use payments_protocol::{Batch, Receipt, Record, Signature, SignedMessage, SignedReceipt, State};
+use payments_protocol::{Batch, Message, Receipt, Record, Signature, SignedReceipt, State};
 
 use crate::args::Misbehave;
 use crate::chain::Chain;
@@ -76,9 +76,8 @@ impl Adversary {
         chain: &Chain,
         key: &NodeKey,
         sequencer: &Sequencer,
-        signed: &SignedMessage,
+        message: &Message,
     ) -> Option<SignedReceipt> {
-        let message = &signed.message;
         let same_place = |known: &&LoggedMessage| known.record.from == message.from && known.nonce == message.nonce;
         let first = sequencer.pending().find(same_place)?;
         (self.kind == Misbehave::Equivocate)

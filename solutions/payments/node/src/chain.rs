@@ -5,7 +5,7 @@
 
 mod verdict;
 
-pub(crate) use verdict::{StandingBatch, Verdict};
+pub(crate) use verdict::{Known, StandingBatch, Verdict};
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -91,17 +91,17 @@ impl Chain {
         }
     }
 
-    /// Takes news from layer 1.
-    pub(crate) fn apply(&mut self, step: Step) -> Changes {
+    /// Takes news from layer 1. `known`: signatures that were checked before.
+    pub(crate) fn apply(&mut self, step: Step, known: &Known<'_>) -> Changes {
         let mut changes = Changes::default();
         if let Some(from) = step.drop_from {
-            self.forget(from, &mut changes);
+            self.forget(from, known, &mut changes);
         }
         self.head = step.head;
         self.depths = step.depths;
         self.synced = step.synced;
         for block in step.blocks {
-            self.fold(&block, &mut changes);
+            self.fold(&block, known, &mut changes);
             if !block.logs.is_empty() {
                 self.eventful.push(block);
             }
@@ -110,7 +110,7 @@ impl Chain {
     }
 
     /// Drops the events of blocks from `from` on and folds anew what is left.
-    fn forget(&mut self, from: u64, changes: &mut Changes) {
+    fn forget(&mut self, from: u64, known: &Known<'_>, changes: &mut Changes) {
         let keep = self.eventful.partition_point(|step| step.block.number < from);
         if keep == self.eventful.len() {
             return;
@@ -131,7 +131,7 @@ impl Chain {
         // Old alarms are not raised twice.
         let mut quiet = Changes::default();
         for block in std::mem::take(&mut self.eventful) {
-            self.fold(&block, &mut quiet);
+            self.fold(&block, known, &mut quiet);
             self.eventful.push(block);
         }
         changes.moved = true;
@@ -146,12 +146,12 @@ impl Chain {
         ));
     }
 
-    fn fold(&mut self, step: &StepBlock, changes: &mut Changes) {
+    fn fold(&mut self, step: &StepBlock, known: &Known<'_>, changes: &mut Changes) {
         for log in &step.logs {
             changes.transactions.push((log.transaction, step.block.number));
             match gateway::read(log) {
                 GatewayEvent::Item(item) => self.item(item, step.block, changes),
-                GatewayEvent::Batch(event) => self.batch(event, log, step.block, changes),
+                GatewayEvent::Batch(event) => self.batch(event, log, step.block, known, changes),
                 GatewayEvent::Contested { id, challenger, chunk } => {
                     self.fell(id, changes);
                     let facts =
@@ -196,7 +196,14 @@ impl Chain {
         }
     }
 
-    fn batch(&mut self, event: BatchEvent, log: &GatewayLog, block: BlockRef, changes: &mut Changes) {
+    fn batch(
+        &mut self,
+        event: BatchEvent,
+        log: &GatewayLog,
+        block: BlockRef,
+        known: &Known<'_>,
+        changes: &mut Changes,
+    ) {
         let id = event.id;
         if id != self.next_id() {
             let text = format!("batch {id} appeared where {} was next; is --from-block too high?", self.next_id());
@@ -207,8 +214,9 @@ impl Chain {
             None => (B256::ZERO, Some(State::new())),
             Some(last) => (last.event.commitment, last.state().cloned()),
         };
+        let cursor = self.inbox_cursor();
         let (batch, verdict) =
-            self.replays.judge(&self.domain, &self.inbox, &event, commitment, before.as_ref(), self.inbox_cursor());
+            self.replays.judge(&self.domain, &self.inbox, &event, commitment, before.as_ref(), cursor, known);
         let standing = StandingBatch { event, batch, verdict, block, transaction: log.transaction };
         for (place, outcome) in standing.outcomes(id) {
             if let Outcome::Effective(Effect::Message { id, .. } | Effect::PostedWithdraw { id, .. }) = outcome {

@@ -1,133 +1,55 @@
-//! The core: one thread that owns the store, the view of layer 1 and the operator's queue.
+//! The core: the node's state, and the one thread that changes it.
 //!
-//! Everything reaches it through one bounded queue. It takes what lies there, decides message by message, writes the
-//! new promises in **one** transaction, and answers after that (group commit). Anything but a message is run as a
-//! closure, after the promises before it are durable, so nobody ever sees a promise that a kill could take back.
+//! **Who does what.** A message takes four steps on threads of their own. *Admission* ([`crate::admission`]) checks what needs
+//! no state, on all cores. The *core thread* orders what was admitted, in the order of arrival, and changes the soft
+//! state. The *committer* ([`commit`]) signs the receipts of whole groups, writes each group in **one** transaction, and
+//! answers only then: while one group is on its way to the disk the next one is ordered. *Reading* takes the state's
+//! lock for as long as it reads; nothing holds that lock while it writes promises to the disk.
+//!
+//! **Architecture Invariant:** nobody ever sees a promise that a kill could take back. What is ordered and not durable is
+//! visible to the ordering alone, see [`Sequencer`].
+//!
+//! Each message holds one of [`PLACES`] from its arrival until it is answered. So every queue between the steps is
+//! bounded, and who finds no place is told at once.
 
+mod commit;
+mod handle;
 mod outgoing;
 
+pub(crate) use handle::{CoreGone, CoreHandle};
 pub(crate) use outgoing::Job;
 
-use std::fmt;
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use alloy::primitives::B256;
-use payments_protocol::{Domain, SignedMessage, SignedReceipt};
+use payments_protocol::SignedReceipt;
 use serde_json::json;
+use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
+use crate::admission::Checked;
 use crate::adversary::Adversary;
 use crate::args::{Misbehave, Role};
 use crate::chain::{Chain, Changes};
 use crate::key::NodeKey;
 use crate::layer1::{BlockRef, Depths, Step};
-use crate::rpc::{Notice, RpcError, Topic, code};
-use crate::sequencer::{Promise, Sequencer};
+use crate::rpc::{Interests, Notice, RpcError, Topic, code};
+use crate::sequencer::{Ordered, Sequencer};
 use crate::show;
 use crate::store::{LoggedMessage, OutgoingTransaction, Store, StoreError, TransactionState, tail_of};
+use commit::{Committer, Due, Group};
+use handle::{Command, Sent};
 
-/// Commands that wait for the core. Beyond it callers are told that the node is busy.
-const QUEUE: usize = 4_096;
+/// Messages between arrival and answer. Beyond it callers are told that the node is busy.
+const PLACES: usize = 4_096;
 
-/// Most commands taken at once, so that one flush serves many and none waits long.
-const DRAIN: usize = 1_024;
+/// Most messages of one group, so that one flush serves many and none waits long.
+const GROUP: usize = 1_024;
 
 /// Notices kept for slow subscribers.
 const NOTICES: usize = 1_024;
-
-/// The answer to a message.
-type Answer = Result<SignedReceipt, RpcError>;
-
-type Task = Box<dyn FnOnce(&mut Core) -> Result<(), StoreError> + Send>;
-
-enum Command {
-    Send(SignedMessage, oneshot::Sender<Answer>),
-    Run(Task),
-    Stop,
-}
-
-/// The core has ended; so does whoever meets this.
-#[derive(Debug)]
-pub(crate) struct CoreGone;
-
-/// How the other tasks reach the core. Cheap to clone.
-#[derive(Clone)]
-pub(crate) struct CoreHandle {
-    commands: mpsc::Sender<Command>,
-    notices: broadcast::Sender<Notice>,
-    domain: Domain,
-}
-
-impl fmt::Debug for CoreHandle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("CoreHandle")
-    }
-}
-
-impl CoreHandle {
-    /// What signatures are bound to.
-    pub(crate) fn domain(&self) -> Domain {
-        self.domain
-    }
-
-    /// What subscribers are told from now on.
-    pub(crate) fn notices(&self) -> broadcast::Receiver<Notice> {
-        self.notices.subscribe()
-    }
-
-    /// Runs `f` on the core; waits for a place in the queue. For the node's own tasks.
-    pub(crate) async fn run<T: Send + 'static>(
-        &self,
-        f: impl FnOnce(&mut Core) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, CoreGone> {
-        let (reply, answer) = oneshot::channel();
-        let task = Box::new(move |core: &mut Core| {
-            // Nobody waiting for the answer any more is no fault.
-            let _ = reply.send(f(core)?);
-            Ok(())
-        });
-        self.commands.send(Command::Run(task)).await.map_err(|_| CoreGone)?;
-        answer.await.map_err(|_| CoreGone)
-    }
-
-    /// Reads on behalf of a caller from outside; refused when the queue is full.
-    pub(crate) async fn read<T: Send + 'static>(
-        &self,
-        f: impl FnOnce(&Core) -> Result<T, RpcError> + Send + 'static,
-    ) -> Result<T, RpcError> {
-        let (reply, answer) = oneshot::channel();
-        let task = Box::new(move |core: &mut Core| {
-            let _ = reply.send(f(core));
-            Ok(())
-        });
-        self.ask(Command::Run(task))?;
-        answer.await.unwrap_or_else(|_| Err(gone()))
-    }
-
-    /// Hands a message to the operator; answers when the promise is durable.
-    pub(crate) async fn send(&self, message: SignedMessage) -> Result<SignedReceipt, RpcError> {
-        let (reply, answer) = oneshot::channel();
-        self.ask(Command::Send(message, reply))?;
-        answer.await.unwrap_or_else(|_| Err(gone()))
-    }
-
-    fn ask(&self, command: Command) -> Result<(), RpcError> {
-        self.commands.try_send(command).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => RpcError::new(code::BUSY, "the node is busy; try again"),
-            mpsc::error::TrySendError::Closed(_) => gone(),
-        })
-    }
-
-    /// Lets the core finish what is queued, and end.
-    pub(crate) async fn stop(&self) {
-        // Already gone is as good.
-        let _ = self.commands.send(Command::Stop).await;
-    }
-}
-
-fn gone() -> RpcError {
-    RpcError::new(code::INTERNAL, "the node is stopping")
-}
 
 /// What the core is started with.
 #[derive(Debug)]
@@ -139,15 +61,20 @@ pub(crate) struct Setup {
     pub(crate) misbehave: Option<Misbehave>,
 }
 
+/// The store: the core thread and the committer write to it.
+type SharedStore = Arc<Mutex<Box<dyn Store>>>;
+
 /// All state of the node.
 pub(crate) struct Core {
     pub(crate) setup: Setup,
     pub(crate) chain: Chain,
     /// Role operator only.
     pub(crate) sequencer: Option<Sequencer>,
-    store: Box<dyn Store>,
+    store: SharedStore,
     transactions: Vec<OutgoingTransaction>,
     notices: broadcast::Sender<Notice>,
+    /// Which accounts somebody listens for.
+    interests: Interests,
     /// Rises whenever something changed that a plan was made from.
     epoch: u64,
     /// Since when (Unix milliseconds) something waits for a batch.
@@ -169,19 +96,19 @@ impl Core {
         mut chain: Chain,
         mut store: Box<dyn Store>,
     ) -> Result<(Self, Vec<BlockRef>), StoreError> {
-        let blocks = store.blocks()?;
-        let known = tail_of(&blocks);
-        let mut seen = Vec::new();
-        if let Some(newest) = known.last() {
-            let head = *newest;
-            seen = chain
-                .apply(Step { drop_from: None, blocks, head, depths: Depths::default(), synced: false })
-                .transactions;
-        }
         let mut sequencer = match setup.role {
             Role::Operator => Some(Sequencer::new(store.messages()?)),
             Role::Replica => None,
         };
+        let blocks = store.blocks()?;
+        let known = tail_of(&blocks);
+        let mut seen = Vec::new();
+        if let Some(newest) = known.last() {
+            let step = Step { drop_from: None, blocks, head: *newest, depths: Depths::default(), synced: false };
+            let vouched =
+                |id, signature: &_| sequencer.as_ref().is_some_and(|sequencer| sequencer.vouches(id, signature));
+            seen = chain.apply(step, &vouched).transactions;
+        }
         if let Some(sequencer) = &mut sequencer {
             sequencer.refresh(&chain, true);
         }
@@ -192,9 +119,10 @@ impl Core {
             setup,
             chain,
             sequencer,
-            store,
+            store: Arc::new(Mutex::new(store)),
             transactions,
             notices: broadcast::Sender::new(NOTICES),
+            interests: Interests::default(),
             epoch: 0,
             waiting_since: None,
             adversary,
@@ -207,77 +135,42 @@ impl Core {
         Ok((core, known))
     }
 
-    /// Starts the thread. The second value resolves when it has ended.
+    /// Starts the threads. The second value resolves when they have ended.
     pub(crate) fn start(self) -> std::io::Result<(CoreHandle, oneshot::Receiver<Result<(), StoreError>>)> {
-        let (commands, queue) = mpsc::channel(QUEUE);
-        let handle = CoreHandle { commands, notices: self.notices.clone(), domain: self.chain.domain };
+        let (handle, queue) = handle::new(self)?;
+        let core = handle.state();
         let (ended, end) = oneshot::channel();
+        let committer = Committer::start(&core)?;
         std::thread::Builder::new().name("payments-core".to_owned()).spawn(move || {
-            // The receiver is gone only when the node itself is.
-            let _ = ended.send(self.serve(queue));
+            let served = serve(&core, queue, &committer.groups);
+            // What was handed over is answered before the end, and why the committer ended comes first.
+            let _ = ended.send(committer.end().and(served));
         })?;
         Ok((handle, end))
     }
 
-    fn serve(mut self, mut queue: mpsc::Receiver<Command>) -> Result<(), StoreError> {
-        while let Some(first) = queue.blocking_recv() {
-            let mut commands = vec![first];
-            while commands.len() < DRAIN
-                && let Ok(next) = queue.try_recv()
-            {
-                commands.push(next);
-            }
-            if self.work(commands)? {
-                break;
-            }
-        }
-        Ok(())
+    /// The store. Whoever holds it may be flushing: never taken by readers.
+    fn store(&self) -> MutexGuard<'_, Box<dyn Store>> {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Works commands off; true when asked to stop.
-    fn work(&mut self, commands: Vec<Command>) -> Result<bool, StoreError> {
-        let mut group = Group::default();
-        for command in commands {
-            match command {
-                Command::Send(message, reply) => self.promise(&message, reply, &mut group),
-                Command::Run(task) => {
-                    self.commit(&mut group)?;
-                    task(self)?;
-                }
-                Command::Stop => {
-                    self.commit(&mut group)?;
-                    return Ok(true);
-                }
-            }
-        }
-        self.commit(&mut group)?;
-        Ok(false)
-    }
-
-    fn promise(&mut self, message: &SignedMessage, reply: oneshot::Sender<Answer>, group: &mut Group) {
-        let outcome = match (&mut self.sequencer, &self.setup.key) {
-            (Some(_), Some(_)) if !self.chain.synced => {
+    /// Gives an admitted message its place.
+    fn order(&mut self, checked: &Checked) -> Result<Due, RpcError> {
+        let ordered = match &mut self.sequencer {
+            Some(_) if !self.chain.synced => {
                 Err(RpcError::new(code::SYNCING, "the node has not caught up with layer 1 yet; try again"))
             }
-            (Some(sequencer), Some(key)) => sequencer.promise(&self.chain, key, message, now_ms() / 1000),
-            _ => Err(RpcError::new(code::NOT_OPERATOR, "this node is a replica; send to the operator's node")),
+            Some(sequencer) => sequencer.order(&self.chain, checked, now_ms() / 1000),
+            None => Err(RpcError::new(code::NOT_OPERATOR, "this node is a replica; send to the operator's node")),
         };
-        let answer = match outcome {
-            Ok(Promise::New(logged)) => {
-                let receipt = self.receipt(&logged);
-                group.rows.push(logged);
-                Ok(receipt)
-            }
-            // Its row may be in this very group, so it waits for the flush as well.
-            Ok(Promise::Again(logged)) => Ok(self.receipt(&logged)),
-            Err(error) => match (&self.adversary, &self.sequencer, &self.setup.key) {
-                (Some(adversary), Some(sequencer), Some(key)) => {
-                    adversary.second_promise(&self.chain, key, sequencer, message).ok_or(error)
-                }
-                _ => Err(error),
-            },
-        };
-        group.replies.push((reply, answer));
+        match (ordered, &self.adversary, &self.sequencer, &self.setup.key) {
+            (Ok(Ordered::New(sequence) | Ordered::Again(sequence)), ..) => Ok(Due::Logged(sequence)),
+            (Err(error), Some(adversary), Some(sequencer), Some(key)) => adversary
+                .second_promise(&self.chain, key, sequencer, checked.message())
+                .map(Due::Contradiction)
+                .ok_or(error),
+            (Err(error), ..) => Err(error),
+        }
     }
 
     /// The receipt of a logged message, as everybody who asks gets it.
@@ -288,34 +181,22 @@ impl Core {
         }
     }
 
-    fn commit(&mut self, group: &mut Group) -> Result<(), StoreError> {
-        if !group.rows.is_empty() {
-            self.store.append_messages(&group.rows)?;
+    /// Takes news from layer 1: durable first, then acted on. Readers do not wait for the disk.
+    fn follow(core: &RwLock<Self>, step: Step) -> Result<(), StoreError> {
+        if step.drop_from.is_some() || !step.blocks.is_empty() {
+            let store = Arc::clone(&read(core).store);
+            store.lock().unwrap_or_else(PoisonError::into_inner).apply_blocks(step.drop_from, &step.blocks)?;
         }
-        for (reply, answer) in group.replies.drain(..) {
-            let _ = reply.send(answer);
-        }
-        let rows = std::mem::take(&mut group.rows);
-        if self.notices.receiver_count() > 0 {
-            for row in rows {
-                self.tell_account(row.record.from);
-                if !row.record.to.is_zero() {
-                    self.tell_account(row.record.to);
-                }
-            }
-        }
-        Ok(())
+        write(core).layer1(step)
     }
 
-    /// Takes news from layer 1: durable first, then acted on.
-    pub(crate) fn layer1(&mut self, step: Step) -> Result<(), StoreError> {
-        if step.drop_from.is_some() || !step.blocks.is_empty() {
-            self.store.apply_blocks(step.drop_from, &step.blocks)?;
-        }
+    fn layer1(&mut self, step: Step) -> Result<(), StoreError> {
         if let Some(from) = step.drop_from {
             self.reopen(from)?;
         }
-        let changes = self.chain.apply(step);
+        let sequencer = self.sequencer.as_ref();
+        let vouched = |id, signature: &_| sequencer.is_some_and(|sequencer| sequencer.vouches(id, signature));
+        let changes = self.chain.apply(step, &vouched);
         self.settle(&changes.transactions)?;
         if changes.moved {
             self.epoch += 1;
@@ -351,10 +232,8 @@ impl Core {
             }
         }
         self.told_final = final_id;
-        if self.notices.receiver_count() > 0 {
-            for account in accounts {
-                self.tell_account(account);
-            }
+        for account in accounts {
+            self.tell_account(account);
         }
     }
 
@@ -372,8 +251,11 @@ impl Core {
         self.notify(Notice::alert("half-time", text, facts));
     }
 
+    /// Tells how the account stands to those who listen for it: its proof costs too much to be made for nobody.
     fn tell_account(&self, account: alloy::primitives::Address) {
-        if let Ok(body) = show::account(self, account, None) {
+        if self.interests.wants(account)
+            && let Ok(body) = show::account(self, account, None)
+        {
             self.notify(Notice { topic: Topic::Account(account), body });
         }
     }
@@ -405,14 +287,102 @@ impl Core {
     }
 }
 
-/// Promises of one drain, and who waits for them.
-#[derive(Default)]
-struct Group {
-    rows: Vec<LoggedMessage>,
-    replies: Vec<(oneshot::Sender<Answer>, Answer)>,
+/// The core thread: works off what arrives, in the order in which it arrives.
+fn serve(
+    core: &RwLock<Core>,
+    mut queue: mpsc::Receiver<Command>,
+    groups: &SyncSender<Group>,
+) -> Result<(), StoreError> {
+    let mut waiting = Waiting { core, groups, sent: Vec::new() };
+    loop {
+        let command = match queue.try_recv() {
+            Ok(command) => command,
+            Err(TryRecvError::Empty) => {
+                if !waiting.hand_over() {
+                    return Ok(());
+                }
+                match queue.blocking_recv() {
+                    Some(command) => command,
+                    None => return Ok(()),
+                }
+            }
+            Err(TryRecvError::Disconnected) => break,
+        };
+        let going_on = match command {
+            Command::Send(sent) => waiting.take(sent),
+            Command::Run(task) => {
+                let handed_over = waiting.hand_over();
+                task(core)?;
+                handed_over
+            }
+            Command::Stop => break,
+        };
+        if !going_on {
+            return Ok(());
+        }
+    }
+    waiting.hand_over();
+    Ok(())
+}
+
+/// What was ordered and not handed to the committer yet.
+struct Waiting<'a> {
+    core: &'a RwLock<Core>,
+    groups: &'a SyncSender<Group>,
+    sent: Vec<commit::Answerable>,
+}
+
+impl Waiting<'_> {
+    /// Orders one message; false when the committer is gone.
+    fn take(&mut self, mut sent: Sent) -> bool {
+        let verdict = match sent.verdict.try_recv() {
+            Ok(verdict) => Some(verdict),
+            Err(oneshot::error::TryRecvError::Closed) => None,
+            Err(oneshot::error::TryRecvError::Empty) => {
+                // Admission is behind: what is ordered need not wait for that.
+                if !self.hand_over() {
+                    return false;
+                }
+                sent.verdict.blocking_recv().ok()
+            }
+        };
+        let outcome = match verdict {
+            Some(Ok(checked)) => write(self.core).order(&checked),
+            Some(Err(refused)) => Err(refused),
+            None => Err(handle::gone()),
+        };
+        self.sent.push(commit::Answerable { reply: sent.reply, outcome, _place: sent.place });
+        self.sent.len() < GROUP || self.hand_over()
+    }
+
+    /// Closes a group and hands it over; waits while the committer has enough. False when it is gone.
+    fn hand_over(&mut self) -> bool {
+        let Some(group) = self.close() else { return true };
+        self.groups.send(group).is_ok()
+    }
+
+    fn close(&mut self) -> Option<Group> {
+        if self.sent.is_empty() {
+            return None;
+        }
+        let rows = write(self.core).sequencer.as_mut().map(Sequencer::close_group).unwrap_or_default();
+        Some(Group { rows, sent: std::mem::take(&mut self.sent) })
+    }
+}
+
+/// Reads the state. A thread that panicked while it held the lock has ended the node; what it left is still shown.
+fn read(core: &RwLock<Core>) -> RwLockReadGuard<'_, Core> {
+    core.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write(core: &RwLock<Core>) -> RwLockWriteGuard<'_, Core> {
+    core.write().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The operator's clock: Unix milliseconds. Rules of the protocol never read it, only receipts and the batch's age do.
 pub(crate) fn now_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,15 +1,17 @@
 //! The node of the payments layer 2: an operator or a replica behind one JSON-RPC port.
 //!
-//! **Who owns whom.** [`run`] starts one *core* thread (all state, the store, every decision), one *follower* task
-//! (reads layer 1, tells the core block by block), one *transactions* task (broadcasts what the core has signed and
-//! stored) and the JSON-RPC server. Everything reaches the core through one bounded queue; the core drains the queue,
-//! writes once, and only then answers. When the cancellation token fires, the server stops accepting, the tasks end,
-//! and the core ends last, after its queue is empty.
+//! **Who owns whom.** [`run`] starts one *core* thread (changes all state, takes every decision) with its *committer*
+//! (writes promises, answers) and the *admission* threads (check signatures), one *follower* task (reads layer 1, tells
+//! the core block by block), one *transactions* task (broadcasts what the core has signed and stored) and the JSON-RPC
+//! server. Everything that changes something reaches the core through one bounded queue; receipts are handed out after
+//! their group is on the disk. When the cancellation token fires, the server stops accepting, the tasks end, and the core
+//! ends last, after its queue is empty and everything is answered.
 //!
 //! What is *true* is what layer 1 says: the standing batches and the inbox are rebuilt from its events. What the
 //! operator *promised* is the append-only message log: every receipted message that stands in no batch is queued
 //! again, in order, whatever layer 1 did to the batches it was in.
 
+mod admission;
 mod adversary;
 mod args;
 mod chain;
@@ -19,6 +21,7 @@ mod gateway;
 mod key;
 mod layer1;
 mod node;
+mod parallel;
 mod rpc;
 mod sequencer;
 mod show;

@@ -206,13 +206,16 @@ async fn follow(
         let pause = match looked {
             Ok(step) => {
                 let synced = step.as_ref().is_none_or(|step| step.synced);
-                let told = core
-                    .run(move |core| {
-                        core.set_trouble(None);
-                        step.map_or(Ok(()), |step| core.layer1(step))
-                    })
-                    .await;
-                if told.is_err() {
+                let calmed = core.run(|core| {
+                    core.set_trouble(None);
+                    Ok(())
+                });
+                if calmed.await.is_err() {
+                    return Ok(());
+                }
+                if let Some(step) = step
+                    && core.layer1(step).await.is_err()
+                {
                     return Ok(());
                 }
                 troubled = false;

@@ -6,7 +6,7 @@ mod subscriptions;
 
 pub(crate) use methods::chain_text;
 pub(crate) use server::Server;
-pub(crate) use subscriptions::{Notice, Topic};
+pub(crate) use subscriptions::{Interest, Interests, Notice, Topic};
 
 use serde::Deserialize;
 use serde_json::{Value, json};

@@ -3,16 +3,20 @@
 //! **Architecture Invariant:** the queue is a function of the log and of layer 1: the receipted messages, in the order
 //! of their receipts, that took effect in no standing batch and still can. A batch that falls puts its messages back
 //! into the queue without anybody doing anything.
+//!
+//! Ordering runs ahead of the disk: what is ordered is closed into groups, and a group counts once it is written. Until
+//! then nobody but the ordering itself sees it: everything that is asked here, and every batch, is of the durable part.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use alloy::primitives::{Address, B256};
-use payments_protocol::{Batch, BatchError, ItemKind, Leaf, Receipt, Record, SignedMessage, SignedReceipt, State};
+use payments_protocol::{Batch, BatchError, ItemKind, Leaf, Outcome, Receipt, Record, Signature, SignedReceipt, State};
 use payments_protocol::{Reason, batch::MAX_CHUNK, batch::MAX_CHUNKS, transition};
 use serde_json::json;
 
+use crate::admission::Checked;
 use crate::chain::Chain;
-use crate::key::NodeKey;
+use crate::parallel;
 use crate::rpc::{RpcError, code};
 use crate::store::LoggedMessage;
 
@@ -33,34 +37,46 @@ pub(crate) struct Plan {
     pub(crate) accumulator: B256,
 }
 
-/// The answer to a message that was taken.
+/// Where a message that was taken stands in the order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ordered {
+    /// It has this sequence since now.
+    New(u64),
+    /// It had this sequence before; the same receipt is due again.
+    Again(u64),
+}
+
+/// A point in the log, and the newest true state with everything pending up to there applied.
 #[derive(Clone, Debug)]
-pub(crate) enum Promise {
-    /// Promised now; to be logged.
-    New(LoggedMessage),
-    /// Promised before; the same receipt again.
-    Again(LoggedMessage),
+struct Mark {
+    count: usize,
+    soft: State,
 }
 
 /// What the operator has promised.
 #[derive(Debug)]
 pub(crate) struct Sequencer {
-    /// Every receipted message; place = sequence.
+    /// Every ordered message; place = sequence. Receipts of what is not durable yet are not signed.
     log: Vec<LoggedMessage>,
     by_id: HashMap<B256, usize>,
-    /// Places in the log of what waits for a batch, in order.
+    /// Places in the log of what waits for a batch, ascending.
     pending: Vec<usize>,
     /// The newest true state with everything pending applied.
     soft: State,
     /// Hash of the newest receipt.
     last_receipt: B256,
+    /// How much of the log is on the disk.
+    durable: Mark,
+    /// Ends of the groups that are on their way there, oldest first.
+    under_way: VecDeque<Mark>,
 }
 
 impl Sequencer {
     pub(crate) fn new(log: Vec<LoggedMessage>) -> Self {
         let by_id = log.iter().enumerate().map(|(place, message)| (message.id, place)).collect();
         let last_receipt = log.last().map_or(B256::ZERO, |message| message.receipt().hash());
-        Self { log, by_id, pending: Vec::new(), soft: State::new(), last_receipt }
+        let durable = Mark { count: log.len(), soft: State::new() };
+        Self { log, by_id, pending: Vec::new(), soft: State::new(), last_receipt, durable, under_way: VecDeque::new() }
     }
 
     /// Takes over what layer 1 says now. With `rolled_back` the whole log is gone through: what stood may not any more.
@@ -71,101 +87,128 @@ impl Sequencer {
         let settled = chain.verified_state();
         let log = &self.log;
         let mut soft = settled.clone();
+        let mut marks = std::iter::once(&mut self.durable).chain(&mut self.under_way).peekable();
         self.pending.retain(|place| {
+            while let Some(mark) = marks.next_if(|mark| mark.count <= *place) {
+                mark.soft = soft.clone();
+            }
             let Some(message) = log.get(*place) else { return false };
             // A nonce below the leaf's is used up: this message, or another of the same sender, took effect.
             if chain.place(message.id).is_some() || message.nonce < settled.leaf(message.record.from).nonce {
                 return false;
             }
-            transition::apply_record(&chain.domain, &mut soft, &message.record);
+            apply(chain, &mut soft, message);
             true
         });
+        for mark in marks {
+            mark.soft = soft.clone();
+        }
         self.soft = soft;
     }
 
     /// The account after everything promised.
     pub(crate) fn soft_leaf(&self, account: Address) -> Leaf {
-        self.soft.leaf(account)
+        self.durable.soft.leaf(account)
     }
 
     /// The message with this place in the order.
     pub(crate) fn at(&self, sequence: u64) -> Option<&LoggedMessage> {
-        self.log.get(usize::try_from(sequence).ok()?)
+        self.log[..self.durable.count].get(usize::try_from(sequence).ok()?)
     }
 
     pub(crate) fn logged(&self, id: B256) -> Option<&LoggedMessage> {
-        self.log.get(*self.by_id.get(&id)?)
+        self.log[..self.durable.count].get(*self.by_id.get(&id)?)
+    }
+
+    /// Whether this very signature over the message of this id was found to be its sender's: then it need not be
+    /// recovered again.
+    pub(crate) fn vouches(&self, id: B256, signature: &Signature) -> bool {
+        let place = self.by_id.get(&id);
+        place.and_then(|place| self.log.get(*place)).is_some_and(|message| message.record.signature == *signature)
     }
 
     pub(crate) fn pending(&self) -> impl Iterator<Item = &LoggedMessage> {
-        self.pending.iter().filter_map(|place| self.log.get(*place))
+        self.pending[..self.pending_count()].iter().filter_map(|place| self.log.get(*place))
     }
 
     pub(crate) fn pending_count(&self) -> usize {
-        self.pending.len()
+        self.pending.partition_point(|place| *place < self.durable.count)
     }
 
     /// Receipted messages in their order, from a sequence number on, at most `limit`.
     pub(crate) fn from(&self, sequence: u64, limit: usize) -> impl Iterator<Item = &LoggedMessage> {
         let start = usize::try_from(sequence).unwrap_or(usize::MAX);
-        self.log.iter().skip(start).take(limit)
+        self.log[..self.durable.count].iter().skip(start).take(limit)
     }
 
     /// Number of receipts given.
     pub(crate) fn receipts(&self) -> usize {
-        self.log.len()
+        self.durable.count
     }
 
-    /// Promises a message: gives the row to log and changes the soft state. The receipt may be handed out only when
-    /// the row is durable. `now`: Unix seconds. The caller has checked the signature.
-    pub(crate) fn promise(
-        &mut self,
-        chain: &Chain,
-        key: &NodeKey,
-        signed: &SignedMessage,
-        now: u64,
-    ) -> Result<Promise, RpcError> {
-        let message = &signed.message;
-        let id = message.id();
-        if let Some(known) = self.logged(id) {
-            return Ok(Promise::Again(known.clone()));
+    /// Gives a message its place and changes the soft state. Its receipt is signed and handed out when the group that
+    /// it is closed into is durable. `now`: Unix seconds.
+    pub(crate) fn order(&mut self, chain: &Chain, checked: &Checked, now: u64) -> Result<Ordered, RpcError> {
+        let (id, message) = (checked.id(), checked.message());
+        if let Some(place) = self.by_id.get(&id) {
+            return Ok(Ordered::Again(*place as u64));
         }
-        self.admit(chain, signed, id)?;
-        let record = signed.record().map_err(|error| RpcError::params(error.to_string()))?;
+        self.admit(chain, checked)?;
+        let logged = LoggedMessage {
+            sequence: self.log.len() as u64,
+            id,
+            record: checked.record(),
+            nonce: message.nonce,
+            prev: message.prev,
+            time: now,
+            previous_receipt: self.last_receipt,
+            receipt_signature: Signature::default(),
+        };
         let mut soft = self.soft.clone();
-        if let transition::Outcome::NoEffect(reason) = transition::apply_record(&chain.domain, &mut soft, &record) {
+        if let Outcome::NoEffect(reason) = apply(chain, &mut soft, &logged) {
             return Err(refusal(reason));
         }
         self.soft = soft;
-        let receipt =
-            Receipt { message_id: id, sequence: self.log.len() as u64, previous_receipt: self.last_receipt, time: now };
-        let logged = LoggedMessage {
-            sequence: receipt.sequence,
-            id,
-            record,
-            nonce: message.nonce,
-            prev: message.prev,
-            time: receipt.time,
-            previous_receipt: receipt.previous_receipt,
-            receipt_signature: key.sign(chain.domain.digest(receipt.hash())),
-        };
-        self.last_receipt = receipt.hash();
+        self.last_receipt = logged.receipt().hash();
         self.by_id.insert(id, self.log.len());
         self.pending.push(self.log.len());
-        self.log.push(logged.clone());
-        Ok(Promise::New(logged))
+        self.log.push(logged);
+        Ok(Ordered::New(self.log.len() as u64 - 1))
+    }
+
+    /// Closes what was ordered since the last group into one, to be signed, written and [`committed`](Self::committed)
+    /// in the order of the groups.
+    pub(crate) fn close_group(&mut self) -> Vec<LoggedMessage> {
+        let from = self.under_way.back().unwrap_or(&self.durable).count;
+        if from < self.log.len() {
+            self.under_way.push_back(Mark { count: self.log.len(), soft: self.soft.clone() });
+        }
+        self.log[from..].to_vec()
+    }
+
+    /// Groups are on the disk: `rows` are all their messages, with their receipts' signatures.
+    pub(crate) fn committed(&mut self, rows: &[LoggedMessage]) {
+        for row in rows {
+            if let Some(logged) = usize::try_from(row.sequence).ok().and_then(|place| self.log.get_mut(place)) {
+                logged.receipt_signature = row.receipt_signature;
+            }
+        }
+        let count = rows.last().map_or(0, |row| usize::try_from(row.sequence).unwrap_or(usize::MAX).saturating_add(1));
+        while let Some(mark) = self.under_way.pop_front_if(|mark| mark.count <= count) {
+            self.durable = mark;
+        }
     }
 
     /// The checks that have an answer better than "no effect".
-    fn admit(&self, chain: &Chain, signed: &SignedMessage, id: B256) -> Result<(), RpcError> {
-        let message = &signed.message;
+    fn admit(&self, chain: &Chain, checked: &Checked) -> Result<(), RpcError> {
+        let message = checked.message();
         if chain.halted {
             return Err(RpcError::new(code::HALTED, "the gateway is halted; claim what is yours on layer 1"));
         }
         if self.pending.len() >= MAX_PENDING {
             return Err(RpcError::new(code::BUSY, "too many messages wait for a batch; try again in a minute"));
         }
-        if chain.place(id).is_some() {
+        if chain.place(checked.id()).is_some() {
             return Err(RpcError::new(code::WRONG_NONCE, "this message took effect already"));
         }
         if chain.exit_waits(message.from) {
@@ -194,7 +237,7 @@ impl Sequencer {
 
     /// Whether a batch made now would be full.
     pub(crate) fn is_full(&self) -> bool {
-        self.pending.len() >= MAX_CHUNKS * MAX_CHUNK
+        self.pending_count() >= MAX_CHUNKS * MAX_CHUNK
     }
 
     /// The next batch, or `None` when neither a confirmed item nor a message waits, or when the standing batches are
@@ -216,7 +259,13 @@ impl Sequencer {
         if items.is_empty() && records.is_empty() {
             return Ok(None);
         }
-        let built = Batch::build(&chain.domain, &before, id, previous, proposer, start, items, &records)?;
+        let draft = Batch::draft(id, previous, proposer, start, items, &records);
+        let rehearsal = draft.rehearse(&chain.domain, &before, items)?;
+        let known = |id, signature: &Signature| self.vouches(id, signature);
+        let built = match parallel::all(rehearsal.chunks(), |chunk| rehearsal.confirm(chunk, known)) {
+            true => rehearsal.build(draft),
+            false => Batch::build(&chain.domain, &before, id, previous, proposer, start, items, &records)?,
+        };
         let accumulator = chain.inbox.accumulator(end).unwrap_or_default();
         Ok(Some(Plan { batch: built.batch, accumulator }))
     }
@@ -244,12 +293,18 @@ impl Sequencer {
     /// The pending messages that take effect on `state`, in order, at most `room`. Others stay in the queue: a deposit
     /// that was reorganised away may come back.
     fn effective(&self, chain: &Chain, mut state: State, room: usize) -> Vec<Record> {
-        let records = self.pending().map(|message| message.record);
-        records
-            .filter(|record| transition::apply_record(&chain.domain, &mut state, record).effect().is_some())
-            .take(room)
-            .collect()
+        let effective = self.pending().filter(|message| apply(chain, &mut state, message).effect().is_some());
+        effective.take(room).map(|message| message.record).collect()
     }
+}
+
+/// Applies a message of the log. It was checked when it was taken, so its signer is known as long as nonce and head of
+/// the account are still those that it was signed for.
+fn apply(chain: &Chain, state: &mut State, message: &LoggedMessage) -> Outcome {
+    transition::apply_record_by(state, &message.record, |id, signature| match id == message.id {
+        true => Ok(message.record.from),
+        false => signature.recover(chain.domain.digest(id)),
+    })
 }
 
 /// Messages that fit into a batch beside this many items.

@@ -23,8 +23,10 @@ use crate::{
     transition::{Outcome, apply_item, apply_record, credit_fees},
 };
 
+mod rehearsal;
 mod submission;
 
+pub use rehearsal::Rehearsal;
 pub use submission::{Submission, SubmissionError};
 
 /// Most items or records in a chunk: the gateway's MAX_CHUNK. Bounds the gas of a contest.
@@ -179,21 +181,32 @@ impl Batch {
         items: &[Item],
         records: &[Record],
     ) -> Result<BuiltBatch, BatchError> {
-        let chunks = count(items.len()).saturating_add(count(records.len()));
-        let mut batch = Self {
-            id,
-            previous_commitment,
-            proposer,
-            inbox_start,
-            inbox_end: inbox_start.saturating_add(items.len() as u64),
-            roots: vec![B256::ZERO; chunks],
-            records: Record::encode_all(records).into(),
-        };
+        let mut batch = Self::draft(id, previous_commitment, proposer, inbox_start, items, records);
         let work = batch.chunks(items)?;
         let mut state = before.clone();
         let reports: Vec<_> = work.iter().map(|chunk| chunk.apply(domain, &mut state, proposer)).collect();
         batch.roots = reports.iter().map(|report| report.root).collect();
         Ok(BuiltBatch { batch, reports, state })
+    }
+
+    /// A batch whose roots are not known yet and stand as zeros, for [`rehearse`](Self::rehearse).
+    pub fn draft(
+        id: u64,
+        previous_commitment: B256,
+        proposer: Address,
+        inbox_start: u64,
+        items: &[Item],
+        records: &[Record],
+    ) -> Self {
+        Self {
+            id,
+            previous_commitment,
+            proposer,
+            inbox_start,
+            inbox_end: inbox_start.saturating_add(items.len() as u64),
+            roots: vec![B256::ZERO; count(items.len()).saturating_add(count(records.len()))],
+            records: Record::encode_all(records).into(),
+        }
     }
 
     /// Executes the batch on `before`, the state after the batch before it, and compares every chunk's root.

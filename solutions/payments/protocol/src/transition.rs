@@ -27,7 +27,7 @@ use crate::{
     domain::Domain,
     inbox::{Item, ItemKind},
     message::{Kind, Message, Record, withdraw_id},
-    signature::SignatureError,
+    signature::{Signature, SignatureError},
     state::{Found, Leaf, State},
 };
 
@@ -173,6 +173,21 @@ pub fn apply_record(domain: &Domain, state: &mut State, record: &Record) -> Outc
     }
 }
 
+/// Applies one record whose signer the caller may know already: `recover(id, signature)` must give what
+/// [`Signature::recover`] gives for the digest of that id, and is asked at most once.
+///
+/// For those who checked a message before they apply it, and for a rehearsal that is confirmed afterwards.
+pub fn apply_record_by(
+    state: &mut State,
+    record: &Record,
+    recover: impl FnOnce(B256, &Signature) -> Result<Address, SignatureError>,
+) -> Outcome {
+    match record_by(state, record, recover) {
+        Ok(outcome) => outcome,
+        Err(never) => match never {},
+    }
+}
+
 /// Applies one inbox item.
 pub fn apply_item(domain: &Domain, state: &mut State, item: &Item) -> Outcome {
     match item_on(domain, state, item) {
@@ -191,6 +206,11 @@ pub fn credit_fees(state: &mut State, proposer: Address, fees: u128) {
 
 /// Steps 2 and 3 of the module's rule: the message and the sender's new leaf, or why not.
 pub fn debit(domain: &Domain, record: &Record, leaf: &Leaf) -> Result<(B256, Message, Leaf), Reason> {
+    debit_by(record, leaf, |id, signature| signature.recover(domain.digest(id)))
+}
+
+/// [`debit`] by a caller who knows who signed, see [`apply_record_by`].
+fn debit_by(record: &Record, leaf: &Leaf, recover: impl Recover) -> Result<(B256, Message, Leaf), Reason> {
     let message = record.message(leaf).ok_or(Reason::UnknownKind(record.kind))?;
     if message.from.is_zero() {
         return Err(Reason::ZeroSender);
@@ -206,7 +226,7 @@ pub fn debit(domain: &Domain, record: &Record, leaf: &Leaf) -> Result<(B256, Mes
         return Err(Reason::Balance { balance: leaf.balance, needed });
     }
     let id = message.id();
-    let signer = record.signature.recover(domain.digest(id)).map_err(Reason::Signature)?;
+    let signer = recover(id, &record.signature).map_err(Reason::Signature)?;
     if signer != message.from {
         return Err(Reason::Signer(signer));
     }
@@ -219,12 +239,21 @@ pub fn debit(domain: &Domain, record: &Record, leaf: &Leaf) -> Result<(B256, Mes
     Ok((id, message, after))
 }
 
+/// Who signed: the id of a message and its signature, to its signer.
+pub(crate) trait Recover: FnOnce(B256, &Signature) -> Result<Address, SignatureError> {}
+
+impl<F: FnOnce(B256, &Signature) -> Result<Address, SignatureError>> Recover for F {}
+
 pub(crate) fn record_on<A: Accounts>(domain: &Domain, accounts: &mut A, record: &Record) -> Result<Outcome, A::Error> {
+    record_by(accounts, record, |id, signature| signature.recover(domain.digest(id)))
+}
+
+fn record_by<A: Accounts>(accounts: &mut A, record: &Record, recover: impl Recover) -> Result<Outcome, A::Error> {
     let sender = match accounts.read(record.from)? {
         Found::Own(leaf) => leaf,
         Found::Taken(holder) => return Ok(taken(record.from, holder)),
     };
-    let (id, message, debited) = match debit(domain, record, &sender) {
+    let (id, message, debited) = match debit_by(record, &sender, recover) {
         Ok(effect) => effect,
         Err(reason) => return Ok(Outcome::NoEffect(reason)),
     };

@@ -106,7 +106,7 @@ impl Layer1 {
             depths: Depths::default(),
             synced: true,
         };
-        self.chain.apply(step)
+        self.chain.apply(step, &|_, _| false)
     }
 
     /// Drops the newest blocks; the next ones are of another fork.
@@ -116,20 +116,16 @@ impl Layer1 {
         self.fork += 1;
         let head = self.blocks.last().expect("a block is left").block;
         let drop_from = Some(from as u64);
-        self.chain.apply(Step { drop_from, blocks: Vec::new(), head, depths: Depths::default(), synced: true })
+        let step = Step { drop_from, blocks: Vec::new(), head, depths: Depths::default(), synced: true };
+        self.chain.apply(step, &|_, _| false)
     }
 
     /// The view of somebody who reads the same layer 1 for the first time.
     pub(crate) fn fresh(&self) -> Chain {
         let mut chain = Layer1::new().chain;
         let head = self.blocks.last().expect("a block").block;
-        chain.apply(Step {
-            drop_from: None,
-            blocks: self.blocks.clone(),
-            head,
-            depths: Depths::default(),
-            synced: true,
-        });
+        let blocks = self.blocks.clone();
+        chain.apply(Step { drop_from: None, blocks, head, depths: Depths::default(), synced: true }, &|_, _| false);
         chain
     }
 

@@ -4,11 +4,18 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use alloy::primitives::{Address, B256};
-use payments_protocol::{Batch, ChunkReport, Contest, Domain, Inbox, Outcome, Replay, State, Submission};
+use payments_protocol::{
+    Batch, BatchError, ChunkReport, Contest, Domain, Inbox, Item, Outcome, Replay, Signature, State, Submission,
+};
 
 use super::{Place, accounts_of};
 use crate::gateway::BatchEvent;
 use crate::layer1::BlockRef;
+use crate::parallel;
+
+/// Signatures that need not be recovered again: whether this very one, over the message of this id, was found to be its
+/// sender's before.
+pub(crate) type Known<'a> = dyn Fn(B256, &Signature) -> bool + Sync + 'a;
 
 /// The outcome of replaying a batch.
 #[derive(Clone, Debug)]
@@ -120,6 +127,7 @@ pub(crate) struct Replays {
 
 impl Replays {
     /// Reads and replays the batch of an event.
+    #[expect(clippy::too_many_arguments, reason = "where the batch stands, each part of another kind")]
     pub(crate) fn judge(
         &mut self,
         domain: &Domain,
@@ -128,6 +136,7 @@ impl Replays {
         previous_commitment: B256,
         before: Option<&State>,
         inbox_cursor: u64,
+        known: &Known<'_>,
     ) -> (Option<Arc<Batch>>, Verdict) {
         let accumulator = inbox.accumulator(event.inbox_end);
         if before.is_some()
@@ -144,13 +153,30 @@ impl Replays {
         let (Some(items), Some(accumulator)) = (inbox.range(batch.inbox_start, batch.inbox_end), accumulator) else {
             return (Some(batch), Verdict::Unreadable("it consumes inbox items that do not exist".to_owned()));
         };
-        let verdict = match batch.replay(domain, before, items) {
+        let verdict = match replay(domain, &batch, before, items, known) {
             Ok(Replay::Equal { state, reports }) => Verdict::True { state, reports: Arc::new(reports) },
             Ok(Replay::Different { contest, computed, .. }) => Verdict::False { contest: Arc::new(*contest), computed },
             Err(error) => Verdict::Unreadable(error.to_string()),
         };
         self.known.insert((event.commitment, accumulator), (Arc::clone(&batch), verdict.clone()));
         (Some(batch), verdict)
+    }
+}
+
+/// [`Batch::replay`], on all cores: signatures and roots ahead of what depends on them, see
+/// [`Rehearsal`](payments_protocol::Rehearsal).
+fn replay(
+    domain: &Domain,
+    batch: &Batch,
+    before: &State,
+    items: &[Item],
+    known: &Known<'_>,
+) -> Result<Replay, BatchError> {
+    let rehearsal = batch.rehearse(domain, before, items)?;
+    match parallel::all(rehearsal.chunks(), |chunk| rehearsal.confirm(chunk, known)) {
+        true => Ok(rehearsal.replay(batch)),
+        // Some signature is not its sender's: what happened is something else.
+        false => batch.replay(domain, before, items),
     }
 }
 

@@ -130,7 +130,7 @@ impl Core {
             input: job.input,
         });
         let outgoing = OutgoingTransaction { hash, nonce, purpose: job.purpose, raw, state: TransactionState::Open };
-        self.store.put_transaction(&outgoing)?;
+        self.store().put_transaction(&outgoing)?;
         self.transactions.push(outgoing.clone());
         if let Purpose::Batch(_) = job.purpose {
             self.waiting_since = None;
@@ -161,19 +161,19 @@ impl Core {
             .min(transaction.max_fee_per_gas);
         let (hash, raw) = key.sign_transaction(transaction);
         let outgoing = OutgoingTransaction { hash, raw, ..old };
-        self.store.put_transaction(&outgoing)?;
+        self.store().put_transaction(&outgoing)?;
         self.transactions.push(outgoing.clone());
         Ok(Some(outgoing))
     }
 
     /// Records what became of a transaction.
     pub(crate) fn resolve(&mut self, hash: B256, state: TransactionState) -> Result<(), StoreError> {
-        let Some(known) = self.transactions.iter_mut().find(|transaction| transaction.hash == hash) else {
+        let Some(place) = self.transactions.iter().position(|transaction| transaction.hash == hash) else {
             return Ok(());
         };
-        if known.state != state {
-            self.store.set_transaction(hash, state)?;
-            known.state = state;
+        if self.transactions[place].state != state {
+            self.store().set_transaction(hash, state)?;
+            self.transactions[place].state = state;
         }
         Ok(())
     }

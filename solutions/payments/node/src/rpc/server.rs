@@ -2,9 +2,12 @@
 //!
 //! Each WebSocket connection has one task that reads, calls and writes; notifications arrive in the same task from a
 //! broadcast channel. A connection that reads too slowly misses notifications and is told so; it never slows the core.
+//! Calls do not wait for each other's answers, neither those of one batch nor those of one connection: they reach the
+//! core in the order in which they came, and are answered as each is done.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::Router;
@@ -14,14 +17,17 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use futures_util::SinkExt;
+use futures_util::future::{Either, join_all, ready};
+use futures_util::stream::FuturesUnordered;
+use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, broadcast};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Call, Incoming, MAX_REQUEST, Notice, RpcError, Topic, code, failure, methods, notification, parse, success,
+    Call, Incoming, Interest, MAX_REQUEST, Notice, RpcError, Topic, code, failure, methods, notification, parse,
+    success,
 };
 use crate::core::CoreHandle;
 
@@ -30,6 +36,9 @@ const MAX_CONNECTIONS: usize = 1_024;
 
 /// Subscriptions of one connection.
 const MAX_SUBSCRIPTIONS: usize = 64;
+
+/// Requests of one connection that are not answered yet; it is not read from while there are so many.
+const MAX_UNANSWERED: usize = 64;
 
 /// A peer that takes longer than this to read an answer is cut off.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -111,26 +120,36 @@ async fn over_websocket(State(shared): State<Shared>, headers: HeaderMap, upgrad
 #[derive(Default)]
 struct Subscriptions {
     next: u64,
-    active: Vec<(u64, Topic)>,
+    active: Vec<(u64, Topic, Option<Interest>)>,
 }
 
 async fn connection(mut socket: WebSocket, shared: Shared) {
     let mut notices = shared.core.notices();
     let mut subscriptions = Some(Subscriptions::default());
+    let mut unanswered = FuturesUnordered::new();
     loop {
         tokio::select! {
             () = shared.stop.cancelled() => break,
-            incoming = socket.recv() => {
+            Some(answer) = unanswered.next() => {
+                if let Some(answer) = answer
+                    && !send(&mut socket, &answer).await
+                {
+                    return;
+                }
+            }
+            incoming = socket.recv(), if unanswered.len() < MAX_UNANSWERED => {
                 let bytes = match incoming {
                     Some(Ok(Message::Text(text))) => Bytes::from(text),
                     Some(Ok(Message::Binary(bytes))) => bytes,
                     Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,
                     Some(Ok(Message::Close(_)) | Err(_)) | None => break,
                 };
-                if let Some(answer) = answer(&shared.core, &bytes, &mut subscriptions).await
-                    && !send(&mut socket, &answer).await
-                {
-                    return;
+                let mut answer = Box::pin(answer(&shared.core, &bytes, &mut subscriptions));
+                // Polled now, so that calls reach the core in the order in which they came.
+                match std::future::poll_fn(|context| Poll::Ready(answer.as_mut().poll(context))).await {
+                    Poll::Ready(Some(answer)) if !send(&mut socket, &answer).await => return,
+                    Poll::Ready(_) => {}
+                    Poll::Pending => unanswered.push(answer),
                 }
             }
             notice = notices.recv() => {
@@ -157,48 +176,63 @@ async fn send(socket: &mut WebSocket, value: &Value) -> bool {
 
 fn matching(subscriptions: Option<&Subscriptions>, notice: &Notice) -> Vec<Value> {
     let active = subscriptions.map(|s| s.active.as_slice()).unwrap_or_default();
-    let wanted = active.iter().filter(|(_, topic)| *topic == notice.topic);
-    wanted.map(|(id, topic)| notification(*id, topic.name(), notice.body.clone())).collect()
+    let wanted = active.iter().filter(|(_, topic, _)| *topic == notice.topic);
+    wanted.map(|(id, topic, _)| notification(*id, topic.name(), notice.body.clone())).collect()
 }
 
 /// A slow reader learns that it missed something, and asks anew.
 fn lagged(subscriptions: Option<&Subscriptions>, missed: u64) -> Vec<Value> {
     let active = subscriptions.map(|s| s.active.as_slice()).unwrap_or_default();
-    active.iter().map(|(id, topic)| notification(*id, topic.name(), json!({ "missed": missed }))).collect()
+    active.iter().map(|(id, topic, _)| notification(*id, topic.name(), json!({ "missed": missed }))).collect()
 }
 
-async fn answer(core: &CoreHandle, bytes: &[u8], subscriptions: &mut Option<Subscriptions>) -> Option<Value> {
+/// The answer to a request. Subscriptions change at once, everything else when the future is polled.
+fn answer(
+    core: &CoreHandle,
+    bytes: &[u8],
+    subscriptions: &mut Option<Subscriptions>,
+) -> impl Future<Output = Option<Value>> + Send + use<> {
     match parse(bytes) {
-        Incoming::Refused(answer) => Some(answer),
-        Incoming::One(call) => one(core, call, subscriptions).await,
+        Incoming::Refused(answer) => Either::Left(ready(Some(answer))),
+        Incoming::One(call) => Either::Right(Either::Left(one(core, call, subscriptions))),
         Incoming::Many(calls) => {
-            let mut answers = Vec::with_capacity(calls.len());
-            for call in calls {
-                match call {
-                    Ok(call) => answers.extend(one(core, call, subscriptions).await),
-                    Err(answer) => answers.push(answer),
-                }
-            }
-            (!answers.is_empty()).then_some(Value::Array(answers))
+            let calls = calls.into_iter().map(|call| match call {
+                Ok(call) => Either::Left(one(core, call, subscriptions)),
+                Err(answer) => Either::Right(ready(Some(answer))),
+            });
+            let answers = join_all(calls.collect::<Vec<_>>());
+            Either::Right(Either::Right(async move {
+                let answers: Vec<Value> = answers.await.into_iter().flatten().collect();
+                (!answers.is_empty()).then_some(Value::Array(answers))
+            }))
         }
     }
 }
 
-async fn one(core: &CoreHandle, call: Call, subscriptions: &mut Option<Subscriptions>) -> Option<Value> {
+fn one(
+    core: &CoreHandle,
+    call: Call,
+    subscriptions: &mut Option<Subscriptions>,
+) -> impl Future<Output = Option<Value>> + Send + use<> {
     let Call { id, method, params } = call;
     let outcome = match method.as_str() {
-        "l2_subscribe" => subscribe(subscriptions, &params),
-        "l2_unsubscribe" => unsubscribe(subscriptions, &params),
-        _ => methods::call(core, &method, params).await,
+        "l2_subscribe" => Either::Left(ready(subscribe(core, subscriptions, &params))),
+        "l2_unsubscribe" => Either::Left(ready(unsubscribe(subscriptions, &params))),
+        _ => {
+            let core = core.clone();
+            Either::Right(async move { methods::call(&core, &method, params).await })
+        }
     };
-    let id = id?;
-    Some(match outcome {
-        Ok(result) => success(id, result),
-        Err(error) => failure(id, &error),
-    })
+    async move {
+        let outcome = outcome.await;
+        Some(match outcome {
+            Ok(result) => success(id?, result),
+            Err(error) => failure(id?, &error),
+        })
+    }
 }
 
-fn subscribe(subscriptions: &mut Option<Subscriptions>, params: &Value) -> Result<Value, RpcError> {
+fn subscribe(core: &CoreHandle, subscriptions: &mut Option<Subscriptions>, params: &Value) -> Result<Value, RpcError> {
     let Some(subscriptions) = subscriptions else {
         return Err(RpcError::new(code::INVALID_REQUEST, "subscribing needs a WebSocket connection"));
     };
@@ -210,7 +244,11 @@ fn subscribe(subscriptions: &mut Option<Subscriptions>, params: &Value) -> Resul
         ));
     }
     subscriptions.next += 1;
-    subscriptions.active.push((subscriptions.next, topic));
+    let interest = match topic {
+        Topic::Account(account) => Some(core.interests().listen(account)),
+        Topic::Batches | Topic::Alerts => None,
+    };
+    subscriptions.active.push((subscriptions.next, topic, interest));
     Ok(json!(subscriptions.next.to_string()))
 }
 
@@ -219,6 +257,6 @@ fn unsubscribe(subscriptions: &mut Option<Subscriptions>, params: &Value) -> Res
     let id = id.ok_or_else(|| RpcError::params("l2_unsubscribe takes the id that l2_subscribe gave"))?;
     let Some(subscriptions) = subscriptions else { return Ok(json!(false)) };
     let before = subscriptions.active.len();
-    subscriptions.active.retain(|(active, _)| *active != id);
+    subscriptions.active.retain(|(active, _, _)| *active != id);
     Ok(json!(subscriptions.active.len() != before))
 }

@@ -2,6 +2,7 @@ use payments_protocol::SignedMessage;
 
 use super::*;
 use crate::chain::testing::{Layer1, OPERATOR, User, item_log};
+use crate::key::NodeKey;
 
 fn key() -> NodeKey {
     let dir = tempfile::tempdir().expect("a folder");
@@ -44,13 +45,29 @@ impl Operator {
         (batch.records.len() / Record::LENGTH, batch.inbox_end)
     }
 
-    fn promise(&mut self, message: &SignedMessage) -> Result<Promise, RpcError> {
-        self.sequencer.promise(&self.layer1.chain, &self.key, message, 1)
+    fn order(&mut self, message: &SignedMessage) -> Result<Ordered, RpcError> {
+        let checked = Checked::of(&self.layer1.chain.domain, message)?;
+        self.sequencer.order(&self.layer1.chain, &checked, 1)
+    }
+
+    /// What the committer does, with a disk that never fails.
+    fn commit(&mut self) {
+        let mut rows = self.sequencer.close_group();
+        for row in &mut rows {
+            row.receipt_signature = self.key.sign(self.layer1.chain.domain.digest(row.receipt().hash()));
+        }
+        self.sequencer.committed(&rows);
+    }
+
+    fn promise(&mut self, message: &SignedMessage) -> Result<Ordered, RpcError> {
+        let ordered = self.order(message);
+        self.commit();
+        ordered
     }
 
     fn pay(&mut self, from: &User, to: &User, value: u128) -> SignedMessage {
         let message = from.pay(&self.sequencer.soft_leaf(from.address), to.address, value);
-        assert!(matches!(self.promise(&message), Ok(Promise::New(_))));
+        assert!(matches!(self.promise(&message), Ok(Ordered::New(_))));
         message
     }
 }
@@ -75,8 +92,7 @@ fn the_same_message_gets_the_same_receipt_and_no_second_effect() {
     let (alice, bob) = (User::new(1), User::new(2));
     let mut operator = Operator::new(&alice);
     let message = operator.pay(&alice, &bob, 30);
-    let Ok(Promise::Again(again)) = operator.promise(&message) else { panic!("promised before") };
-    assert_eq!(again.sequence, 0);
+    assert_eq!(operator.promise(&message).expect("promised before"), Ordered::Again(0));
     assert_eq!((operator.sequencer.receipts(), operator.sequencer.soft_leaf(bob.address).balance), (1, 30));
 }
 
@@ -158,4 +174,48 @@ fn a_full_batch_leaves_the_rest_for_the_next() {
     assert!(batch.submission(accumulator).encode().len() <= MAX_SUBMISSION);
     assert_eq!(operator.post(), (MAX_CHUNKS * MAX_CHUNK, 1));
     assert_eq!(operator.post(), (1, 1));
+}
+
+#[test]
+fn what_is_not_durable_is_not_shown_and_not_posted() {
+    let (alice, bob) = (User::new(1), User::new(2));
+    let mut operator = Operator::new(&alice);
+    operator.pay(&alice, &bob, 30);
+    let late = bob.pay(&operator.sequencer.soft_leaf(bob.address), alice.address, 20);
+    assert_eq!(operator.order(&late).expect("bob has it"), Ordered::New(1));
+    let rows = operator.sequencer.close_group();
+    for rolled_back in [false, true] {
+        assert_eq!(operator.sequencer.soft_leaf(bob.address).balance, 30);
+        assert!(operator.sequencer.logged(late.message.id()).is_none() && operator.sequencer.at(1).is_none());
+        assert_eq!((operator.sequencer.pending_count(), operator.sequencer.receipts()), (1, 1));
+        // News from layer 1 in between changes nothing about that.
+        operator.refresh(rolled_back);
+    }
+    assert_eq!(operator.post(), (1, 1), "only the durable one");
+    assert_eq!(operator.sequencer.soft_leaf(bob.address).balance, 30);
+    operator.sequencer.committed(&rows);
+    assert_eq!(operator.sequencer.soft_leaf(bob.address).balance, 10);
+    assert_eq!(operator.post(), (1, 1));
+    assert_eq!(operator.layer1.chain.leaf(bob.address).balance, 10);
+}
+
+#[test]
+fn groups_become_durable_in_their_order() {
+    let (alice, bob) = (User::new(1), User::new(2));
+    let mut operator = Operator::new(&alice);
+    let mut leaf = operator.sequencer.soft_leaf(alice.address);
+    let mut groups = Vec::new();
+    for _ in 0..3 {
+        let message = alice.pay(&leaf, bob.address, 10);
+        (leaf.nonce, leaf.head) = (leaf.nonce + 1, message.message.id());
+        operator.order(&message).expect("she has it");
+        groups.push(operator.sequencer.close_group());
+    }
+    let mut seen = Vec::new();
+    for rows in [groups[0].clone(), groups[1..].concat()] {
+        operator.sequencer.committed(&rows);
+        seen.push((operator.sequencer.receipts(), operator.sequencer.soft_leaf(bob.address).balance));
+    }
+    assert_eq!(seen, [(1, 10), (3, 30)]);
+    assert!(operator.sequencer.close_group().is_empty());
 }

@@ -5,6 +5,7 @@
 mod adversary;
 mod edges;
 mod operator;
+mod pipelines;
 mod replica;
 mod restarts;
 mod rollback;

@@ -371,7 +371,7 @@ impl Process {
 /// A layer-2 account.
 #[derive(Clone)]
 pub(crate) struct User {
-    key: SecretKey,
+    pub(crate) key: SecretKey,
     pub(crate) address: Address,
 }
 

@@ -1,0 +1,179 @@
+//! Ordering, writing and reading beside each other, with a disk that takes as long as the test wants.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::task::Poll;
+
+use futures_util::future::join_all;
+use payments_protocol::{Leaf, SignedMessage};
+
+use super::*;
+use crate::chain::testing::{Layer1, User};
+use crate::layer1::StepBlock;
+use crate::store::{Identity, SqliteStore};
+
+/// Tells when it begins to write messages, and waits for leave to.
+struct SlowStore {
+    inner: SqliteStore,
+    begun: Sender<usize>,
+    leave: Receiver<()>,
+}
+
+impl Store for SlowStore {
+    fn append_messages(&mut self, messages: &[LoggedMessage]) -> Result<(), StoreError> {
+        self.begun.send(messages.len()).expect("the test listens");
+        // A test that has ended lets everything through.
+        let _ = self.leave.recv();
+        self.inner.append_messages(messages)
+    }
+
+    fn identity(&mut self) -> Result<Option<Identity>, StoreError> {
+        self.inner.identity()
+    }
+
+    fn claim(&mut self, identity: &Identity) -> Result<(), StoreError> {
+        self.inner.claim(identity)
+    }
+
+    fn messages(&mut self) -> Result<Vec<LoggedMessage>, StoreError> {
+        self.inner.messages()
+    }
+
+    fn apply_blocks(&mut self, drop_from: Option<u64>, blocks: &[StepBlock]) -> Result<(), StoreError> {
+        self.inner.apply_blocks(drop_from, blocks)
+    }
+
+    fn blocks(&mut self) -> Result<Vec<StepBlock>, StoreError> {
+        self.inner.blocks()
+    }
+
+    fn put_transaction(&mut self, transaction: &OutgoingTransaction) -> Result<(), StoreError> {
+        self.inner.put_transaction(transaction)
+    }
+
+    fn set_transaction(&mut self, hash: B256, state: TransactionState) -> Result<(), StoreError> {
+        self.inner.set_transaction(hash, state)
+    }
+
+    fn transactions(&mut self) -> Result<Vec<OutgoingTransaction>, StoreError> {
+        self.inner.transactions()
+    }
+}
+
+/// A core in which alice has money, over a slow disk.
+struct Slow {
+    core: CoreHandle,
+    alice: User,
+    begun: Receiver<usize>,
+    leave: Sender<()>,
+    end: oneshot::Receiver<Result<(), StoreError>>,
+    _folder: tempfile::TempDir,
+}
+
+impl Slow {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let alice = User::new(1);
+        let mut layer1 = Layer1::new();
+        layer1.mine(Vec::new());
+        layer1.deposit(alice.address, 1_000_000);
+        let batch = layer1.batch(&[]);
+        layer1.submit(&batch);
+        let key = folder.path().join("key");
+        entresol_durable::write_file_atomically(&key, "11".repeat(32).as_bytes(), false).expect("written");
+        let setup = Setup {
+            role: Role::Operator,
+            key: Some(NodeKey::read(&key).expect("a key")),
+            confirmations: 1,
+            batch_age_ms: 0,
+            misbehave: None,
+        };
+        let inner = SqliteStore::open(&folder.path().join("data")).expect("a store");
+        let ((begin, begun), (leave, left)) = (channel(), channel());
+        let store = SlowStore { inner, begun: begin, leave: left };
+        let (core, _) = Core::load(setup, layer1.chain, Box::new(store)).expect("loaded");
+        let (core, end) = core.start().expect("threads");
+        Self { core, alice, begun, leave, end, _folder: folder }
+    }
+
+    /// Payments that follow each other.
+    fn payments(&self, count: usize) -> Vec<SignedMessage> {
+        let (mut leaf, bob) = (Leaf { balance: 1_000_000, ..Leaf::default() }, User::new(2));
+        let mut payments = Vec::with_capacity(count);
+        for _ in 0..count {
+            let message = self.alice.pay(&leaf, bob.address, 1);
+            (leaf.nonce, leaf.head) = (leaf.nonce + 1, message.message.id());
+            payments.push(message);
+        }
+        payments
+    }
+
+    async fn bob(&self) -> (u128, usize) {
+        let bob = User::new(2).address;
+        let read = self.core.read(move |core| {
+            let sequencer = core.sequencer.as_ref().expect("an operator");
+            Ok((sequencer.soft_leaf(bob).balance, sequencer.pending_count()))
+        });
+        read.await.expect("readable")
+    }
+}
+
+/// Hands messages in, in their order, without waiting for answers.
+async fn hand_in<'a>(
+    core: &'a CoreHandle,
+    messages: &[SignedMessage],
+) -> Vec<impl Future<Output = handle::Answer> + 'a> {
+    let mut sent: Vec<_> = messages.iter().map(|message| Box::pin(core.send(message.clone()))).collect();
+    for answer in &mut sent {
+        let polled = std::future::poll_fn(|context| Poll::Ready(answer.as_mut().poll(context))).await;
+        assert!(polled.is_pending(), "nothing is answered before it is on the disk: {polled:?}");
+    }
+    sent
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reading_does_not_wait_for_a_flush_and_sees_nothing_of_it() {
+    let slow = Slow::new();
+    let payments = slow.payments(2);
+    let sent = hand_in(&slow.core, &payments[..1]).await;
+    assert_eq!(slow.begun.recv().expect("it writes"), 1);
+    assert_eq!(slow.bob().await, (0, 0), "the disk has not answered, the reader is answered");
+    // Ordering goes on meanwhile: what comes after is judged on what is not durable yet.
+    let next = hand_in(&slow.core, &payments[1..]).await;
+    assert_eq!(slow.bob().await, (0, 0));
+    slow.leave.send(()).expect("it waits");
+    let first = join_all(sent).await.remove(0).expect("promised");
+    assert_eq!(slow.bob().await, (1, 1));
+    slow.leave.send(()).expect("it waits");
+    let second = join_all(next).await.remove(0).expect("promised");
+    assert_eq!(second.receipt.previous_receipt, first.receipt.hash());
+    assert_eq!(slow.bob().await, (2, 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_finds_no_place_is_told_and_nothing_grows() {
+    let slow = Slow::new();
+    let payments = slow.payments(PLACES + 1);
+    let sent = hand_in(&slow.core, &payments[..PLACES]).await;
+    let refused = slow.core.send(payments[PLACES].clone()).await.expect_err("no place is free");
+    assert_eq!(refused.code, code::BUSY);
+    // The disk goes on.
+    drop(slow.leave);
+    let answers = join_all(sent).await;
+    assert!(answers.iter().all(Result::is_ok));
+    slow.core.send(payments[PLACES].clone()).await.expect("there are places again");
+    let groups: Vec<usize> = slow.begun.try_iter().collect();
+    assert_eq!(groups.iter().sum::<usize>(), PLACES + 1);
+    assert!(groups.len() < PLACES / 8, "one flush serves many: {groups:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_handed_in_is_answered_before_the_end() {
+    let slow = Slow::new();
+    let payments = slow.payments(10);
+    let sent = hand_in(&slow.core, &payments).await;
+    slow.core.stop().await;
+    drop(slow.leave);
+    assert!(join_all(sent).await.iter().all(Result::is_ok));
+    slow.end.await.expect("a word").expect("a clean end");
+    assert!(slow.core.send(payments[0].clone()).await.is_err(), "and nothing is taken after it");
+}
