@@ -315,6 +315,7 @@ contract PaymentsGateway is ILayer2Gateway {
     /// the data in the transaction's input, at fixed offsets.
     /// @param id The next id. A batch that was built on another past fails here instead of landing elsewhere.
     /// @param previousCommitment Commitment of the last standing batch.
+    /// @param inboxEnd One past the last inbox item that the batch consumes; the last standing batch's to consume none.
     /// @param accumulator_ The accumulator at `inboxEnd`: a reorganisation of the inbox makes this revert, later items
     /// never do.
     /// @param roots The root after each chunk.
@@ -354,6 +355,7 @@ contract PaymentsGateway is ILayer2Gateway {
     /// @notice Proves that the root which a contestable batch claims for one chunk is false. The batch and all later
     /// ones fall, half of the bond is burned, half is the challenger's once batch id - 1 is final. Works after a halt,
     /// and with no bond left.
+    /// @param batch What the batch's commitment is made of.
     /// @param chunk Number of the chunk in the batch, inbox chunks first.
     /// @param previous Opening of the chunk before; for chunk 0 data hash 0 and the root of batch id - 1.
     /// @param claimedRoot The root that the batch claims for this chunk.
@@ -391,6 +393,7 @@ contract PaymentsGateway is ILayer2Gateway {
     }
 
     /// @notice Pays a challenger's reward out, once the batch before the contested one is final. Anyone may call.
+    /// @param reward Its number, from BondSlashed.
     function collectReward(uint256 reward) external paying {
         if (reward >= rewardCount) revert NoSuchReward(reward);
         Reward storage entry = _rewards[reward];
@@ -444,6 +447,7 @@ contract PaymentsGateway is ILayer2Gateway {
 
     /// @notice After a halt, pays a deposit that no standing batch consumed to the account it was meant for. Once;
     /// anyone may call.
+    /// @param index The deposit's place in the inbox.
     function reclaimDeposit(uint64 index) external paying {
         if (!halted) revert NotHalted();
         if (index >= inboxLength) revert NoSuchItem(index);
@@ -478,7 +482,12 @@ contract PaymentsGateway is ILayer2Gateway {
 
     // ---- Views ----
 
-    /// @notice What is stored of a standing batch. `time` in unix seconds; genesis is all zero.
+    /// @notice What is stored of a standing batch; genesis is all zero.
+    /// @param id The batch.
+    /// @return commitment Of its preimage.
+    /// @return root After its last chunk.
+    /// @return time When it was submitted, unix seconds.
+    /// @return inboxEnd One past the last inbox item that it and all before it consumed.
     function batches(uint256 id)
         external
         view
@@ -490,16 +499,21 @@ contract PaymentsGateway is ILayer2Gateway {
     }
 
     /// @notice Whether a standing batch is past its challenge window. Genesis always is.
+    /// @param id A standing batch.
+    /// @return Whether nothing can take it down any more.
     function isFinal(uint256 id) public view standing(id) returns (bool) {
         return !_isContestable(id);
     }
 
     /// @notice Whether a standing batch is within its challenge window. Genesis never is.
+    /// @param id A standing batch.
+    /// @return Whether contest hears of it.
     function isContestable(uint256 id) external view standing(id) returns (bool) {
         return _isContestable(id);
     }
 
     /// @notice The newest final batch.
+    /// @return Its id; 0 is genesis.
     /// @dev Binary search: times never fall along ids.
     function finalisedId() public view returns (uint256) {
         uint256 low;
@@ -513,17 +527,26 @@ contract PaymentsGateway is ILayer2Gateway {
     }
 
     /// @notice Index of the oldest item that no standing batch consumed; inboxLength if there is none.
+    /// @return The index.
     function inboxCursor() public view returns (uint64) {
         return _batches[nextId - 1].inboxEnd;
     }
 
     /// @notice The accumulator over the first `index` items.
+    /// @param index From 0 to inboxLength.
+    /// @return The accumulator; 0 over none.
     function accumulator(uint64 index) external view returns (bytes32) {
         if (index > inboxLength) revert NoSuchItem(index);
         return _accumulator(index);
     }
 
-    /// @notice What is stored of an item. `to` is zero for other kinds than deposits.
+    /// @notice What is stored of an item.
+    /// @param index Its place in the inbox.
+    /// @return kind 1 deposit, 2 forced exit, 3 posted withdrawal.
+    /// @return value Wei.
+    /// @return time When it entered, unix seconds.
+    /// @return to Whom a deposit is for; zero for other kinds.
+    /// @return reclaimed Whether the deposit was paid back after a halt.
     function inboxItem(uint64 index)
         external
         view
@@ -534,23 +557,33 @@ contract PaymentsGateway is ILayer2Gateway {
         return (entry.kind, entry.value, entry.time, entry.to, entry.reclaimed);
     }
 
-    /// @notice The oldest unserved item and the last second in which it is not overdue; time 0 if there is none.
+    /// @notice The oldest unserved item, and until when the operator has time for it.
+    /// @return index The item; inboxLength if there is none.
+    /// @return time The last second in which it is not overdue, unix; 0 if there is none.
     function dueTime() external view returns (uint64 index, uint64 time) {
         index = inboxCursor();
         if (index < inboxLength) time = _dueTime(index);
     }
 
     /// @notice Items below `end` are not overdue before `floor` + FORCE.
+    /// @return floor When the latest grace was given, unix seconds.
+    /// @return end One past the last item that it is for.
     function grace() external view returns (uint64 floor, uint64 end) {
         return (_floor, _graceEnd);
     }
 
-    /// @notice The operator's bond in wei.
+    /// @notice The operator's bond.
+    /// @return Wei.
     function bondBalance() external view returns (uint256) {
         return _bond;
     }
 
-    /// @notice A challenger's reward: for the contest of batch `id`.
+    /// @notice A challenger's reward.
+    /// @param reward Its number, below rewardCount.
+    /// @return challenger To whom it goes.
+    /// @return id The batch that was contested.
+    /// @return amount Wei.
+    /// @return paid Whether it was collected.
     function rewards(uint256 reward)
         external
         view
@@ -562,6 +595,8 @@ contract PaymentsGateway is ILayer2Gateway {
     }
 
     /// @notice ERC-165.
+    /// @param interfaceId The exclusive or of an interface's selectors.
+    /// @return Whether it is ERC-165's own or ILayer2Gateway's.
     function supportsInterface(bytes4 interfaceId) external pure returns (bool) {
         return interfaceId == 0x01ffc9a7 || interfaceId == type(ILayer2Gateway).interfaceId;
     }

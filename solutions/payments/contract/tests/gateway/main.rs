@@ -24,4 +24,5 @@ mod halt;
 mod inbox;
 mod light;
 mod list;
+mod natspec;
 mod world;
