@@ -368,7 +368,17 @@ impl Chain {
 
     /// Whether a layer-1 exit of the account is under way, so that nothing may be promised about it.
     pub(crate) fn exit_waits(&self, account: Address) -> bool {
-        self.waiting_items().iter().any(|item| item.who == account && item.kind != ItemKind::Deposit)
+        self.waiting_items().iter().any(|item| item.who == account && self.may_take(item))
+    }
+
+    /// Whether an item may take something from its account. A Withdraw that took effect already cannot: anybody may post
+    /// it again, and must not keep its sender from paying with that.
+    pub(crate) fn may_take(&self, item: &Item) -> bool {
+        match item.kind {
+            ItemKind::Deposit => false,
+            ItemKind::ForcedExit => true,
+            ItemKind::PostedWithdraw => self.place(item.message_id).is_none(),
+        }
     }
 
     /// The account after the newest true batch.

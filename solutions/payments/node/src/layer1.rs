@@ -331,9 +331,11 @@ impl Layer1 {
         Ok(Fees { max_fee: base.saturating_mul(2).saturating_add(tip), max_priority_fee: tip })
     }
 
-    /// Gas for a call to the gateway; a call that would revert is [`Layer1Error::Refused`].
+    /// Gas for a call to the gateway; a call that would revert is [`Layer1Error::Refused`]. Asked of the newest block:
+    /// some endpoints would count what lies in their pool, so that a contest which somebody bids too little for, and
+    /// which is never mined, kept everybody else's from being sent.
     pub(crate) async fn estimate(&self, from: Address, value: U256, input: &Bytes) -> Result<u64, Layer1Error> {
-        let call = json!([{ "from": from, "to": self.gateway, "value": value, "input": input }]);
+        let call = json!([{ "from": from, "to": self.gateway, "value": value, "input": input }, "latest"]);
         Ok(self.ask::<U64>("eth_estimateGas", call).await?.to())
     }
 

@@ -10,7 +10,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use alloy::primitives::{Address, B256};
-use payments_protocol::{Batch, BatchError, ItemKind, Leaf, Outcome, Receipt, Record, Signature, SignedReceipt, State};
+use payments_protocol::{Batch, BatchError, Leaf, Outcome, Receipt, Record, Signature, SignedReceipt, State};
 use payments_protocol::{Reason, batch::MAX_CHUNK, batch::MAX_CHUNKS, transition};
 use serde_json::json;
 
@@ -278,7 +278,7 @@ impl Sequencer {
         let mut index = start;
         while index < confirmed.min(cap) {
             let Some(item) = chain.inbox.item(index) else { break };
-            if item.kind != ItemKind::Deposit
+            if chain.may_take(item)
                 && self.pending().any(|message| message.record.from == item.who)
                 && self.effective(chain, trial.clone(), usize::MAX).iter().any(|record| record.from == item.who)
             {

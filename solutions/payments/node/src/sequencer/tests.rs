@@ -1,4 +1,4 @@
-use payments_protocol::SignedMessage;
+use payments_protocol::{ItemKind, SignedMessage};
 
 use super::*;
 use crate::chain::testing::{Layer1, OPERATOR, User, item_log};

@@ -14,9 +14,6 @@ use tokio::task::JoinHandle;
 use crate::Dice;
 use crate::world::{Client, spawn};
 
-/// Longest time between two kills, in milliseconds.
-const LONGEST: u64 = 40_000;
-
 #[derive(Clone, Copy, PartialEq)]
 enum Mood {
     /// Lives.
@@ -50,13 +47,13 @@ pub(crate) struct Kept {
 }
 
 impl Keeper {
-    pub(crate) async fn start(name: &'static str, args: NodeArgs, seed: u64) -> Self {
+    pub(crate) async fn start(name: &'static str, args: NodeArgs, longest_life: Duration, seed: u64) -> Self {
         let counters = Arc::new(Counters::default());
         let (child, client) = spawn(&args, None).await;
         counters.process.store(child.id().expect("it runs"), Ordering::Relaxed);
         let (publish, client) = watch::channel(client.expect("it answers"));
         let (mood, moods) = watch::channel(Mood::Calm);
-        let keep = Keep { name, args, dice: Dice(seed), publish, moods, counters: Arc::clone(&counters) };
+        let keep = Keep { name, args, longest_life, dice: Dice(seed), publish, moods, counters: Arc::clone(&counters) };
         Self { mood, client, counters, task: tokio::spawn(keep.run(child)) }
     }
 
@@ -107,6 +104,7 @@ pub(crate) fn rss(process: Option<u32>) -> Value {
 struct Keep {
     name: &'static str,
     args: NodeArgs,
+    longest_life: Duration,
     dice: Dice,
     publish: watch::Sender<Client>,
     moods: watch::Receiver<Mood>,
@@ -124,7 +122,7 @@ impl Keep {
                 }
                 continue;
             }
-            let life = Duration::from_millis(2_000 + self.dice.below(LONGEST - 2_000));
+            let life = self.longest_life.mul_f64((5 + self.dice.below(95)) as f64 / 100.0);
             let ended = tokio::select! {
                 _ = child.wait() => &self.counters.at_write_points,
                 () = tokio::time::sleep(life) => &self.counters.killed,

@@ -27,7 +27,7 @@ use crate::world::{ETHER, World};
 #[derive(Parser)]
 struct Arguments {
     /// Length of the run after the calibration.
-    #[arg(long, default_value_t = 30.0)]
+    #[arg(long, default_value_t = 0.1)]
     minutes: f64,
 
     /// Payments a second. Without it: half of what the operator took and posted in the calibration.
@@ -45,10 +45,17 @@ struct Arguments {
     /// Decides who pays whom, and who is killed when.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+
+    /// Names of tests, as every test's program is told them: this one runs when none is named, or when it is.
+    #[arg(hide = true, allow_hyphen_values = true, trailing_var_arg = true)]
+    filter: Vec<String>,
 }
 
 /// Length of the calibration.
 const CALIBRATION: Duration = Duration::from_secs(15);
+
+/// Longest time between two kills of a node.
+const LONGEST_LIFE: Duration = Duration::from_secs(40);
 
 /// A generator of numbers without a pattern (splitmix64).
 pub(crate) struct Dice(pub(crate) u64);
@@ -67,14 +74,19 @@ impl Dice {
 #[tokio::main]
 async fn main() {
     let arguments = Arguments::parse();
+    if !arguments.filter.is_empty() && !arguments.filter.iter().any(|name| name == "soak") {
+        return;
+    }
     println!("{}", run(&arguments).await);
 }
 
 async fn run(arguments: &Arguments) -> Value {
+    let length = Duration::from_secs_f64(arguments.minutes * 60.0);
+    let life = LONGEST_LIFE.min(length / 2);
     let world = Arc::new(World::new().await);
     let pace = |args: NodeArgs| NodeArgs { poll_ms: 100, batch_age_ms: 500, ..args };
-    let operator = Keeper::start("operator", pace(world.operator_args()), arguments.seed).await;
-    let replica = Keeper::start("replica", pace(world.replica_args(true)), arguments.seed + 1).await;
+    let operator = Keeper::start("operator", pace(world.operator_args()), life, arguments.seed).await;
+    let replica = Keeper::start("replica", pace(world.replica_args(true)), life, arguments.seed + 1).await;
     let load = Load::new(Arc::clone(&world), arguments.accounts, operator.client());
     for account in load.addresses() {
         world.deposit(account, ETHER).await;
@@ -82,7 +94,7 @@ async fn run(arguments: &Arguments) -> Value {
     operator.client().borrow().clone().until_balance(load.addresses()[arguments.accounts - 1], ETHER).await;
 
     let start = Instant::now();
-    let taken = load.run(arguments.senders, None, CALIBRATION, arguments.seed + 2).await;
+    let taken = load.run(arguments.senders, None, CALIBRATION.min(length / 2), arguments.seed + 2).await;
     audit::settled(&operator).await;
     let capacity = taken as f64 / start.elapsed().as_secs_f64();
     let rate = arguments.rate.unwrap_or(capacity / 2.0);
@@ -90,7 +102,6 @@ async fn run(arguments: &Arguments) -> Value {
 
     operator.unleash();
     replica.unleash();
-    let length = Duration::from_secs_f64(arguments.minutes * 60.0);
     let every = length.div_f64(180.0).max(Duration::from_secs(2));
     let slow = tokio::spawn(load::slow_subscriber(operator.client(), load.addresses()));
     let samples = {

@@ -1,6 +1,7 @@
 //! Layer 1 is reorganised under a batch: it vanishes, and the inbox below it changes.
 
-use payments_node::NodeArgs;
+use payments_contract::PaymentsGateway as Gateway;
+use payments_node::{Misbehave, NodeArgs};
 use serde_json::{Value, json};
 
 use super::settled;
@@ -82,4 +83,34 @@ async fn a_batch_in_the_pool_during_a_reorganisation_takes_no_effect_twice() {
     settled(&world, &operator.client).await;
     operator.client.until_balance(bob.address, 3).await;
     operator.client.until_balance(alice.address, ETHER + 4).await;
+}
+
+/// The contest that brought a false batch down is reorganised away: the batch stands again, and is contested again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_contest_that_is_reorganised_away_is_sent_again() {
+    let world = World::new().await;
+    let args = NodeArgs { misbehave: Some(Misbehave::FalseRootOnce), ..world.operator_args() };
+    let operator = Process::start(&args).await;
+    let (alice, bob) = (User::new(1), User::new(2));
+    world.deposit(alice.address, ETHER).await;
+    operator.client.until_status("the false batch stands", |s| !s["fault"].is_null()).await;
+    let snapshot = world.layer1.call("evm_snapshot", json!([])).await;
+    let replica = Process::start(&world.replica_args(true)).await;
+    let contested = async || world.events::<Gateway::Contested>().await.len() == 1;
+    world.until("it is contested", &contested).await;
+    operator.client.until_balance(alice.address, ETHER).await;
+    let receipt = alice.pay(&world, &operator.client, bob.address, 8).await;
+    replica.client.until_balance(bob.address, 8).await;
+
+    world.layer1.call("evm_revert", json!([snapshot])).await;
+    world.pass(60).await;
+    world.layer1.call("anvil_mine", json!(["0x5"])).await;
+    world.until("it is contested on the new fork", &contested).await;
+    settled(&world, &operator.client).await;
+    let effective = |m: &Value| m["effective"] == true;
+    for node in [&operator.client, &replica.client] {
+        node.until("l2_getMessage", json!([message_of(&receipt)]), "the promise is kept", effective).await;
+        node.until_balance(bob.address, 8).await;
+        node.until_status("nobody is accused", |s| s["fault"].is_null()).await;
+    }
 }

@@ -91,3 +91,31 @@ async fn two_replicas_that_contest_at_once_settle_quietly() {
         assert_eq!(heard, ["contested", "false-batch"]);
     }
 }
+
+/// Row "front-run challenger (half burns; safety unaffected)": a contest in the pool that is never mined keeps no
+/// other from being sent.
+#[tokio::test(flavor = "multi_thread")]
+async fn front_run_challenger_contests_all_the_same() {
+    let world = World::new().await;
+    let args = NodeArgs { misbehave: Some(Misbehave::FalseRootOnce), ..world.operator_args() };
+    let operator = Process::start(&args).await;
+    let alice = User::new(1);
+    world.deposit(alice.address, ETHER).await;
+    operator.client.until_status("the false batch stands", |s| !s["fault"].is_null()).await;
+    world.layer1.call("evm_setAutomine", json!([false])).await;
+    let proof = operator.client.call("l2_getContestWitness", json!(["1"])).await;
+    let input = &proof["call"]["input"];
+    let request = json!({ "from": RICH, "to": world.gateway, "input": input, "gas": "0x800000" });
+    let bait = world.layer1.call("eth_sendTransaction", json!([request])).await;
+
+    let replica = Process::start(&world.replica_args(true)).await;
+    let open = |status: &Value| status["openTransactions"].as_array().is_some_and(|open| !open.is_empty());
+    replica.client.until_status("its contest is sent", open).await;
+    world.layer1.call("anvil_dropTransaction", json!([bait])).await;
+    world.layer1.call("evm_setAutomine", json!([true])).await;
+    world.layer1.call("evm_mine", json!([])).await;
+    let contested = async || world.events::<Gateway::Contested>().await;
+    world.until("the batch is contested", async || contested().await.len() == 1).await;
+    assert_eq!(contested().await[0].challenger, FIRST);
+    operator.client.until_balance(alice.address, ETHER).await;
+}

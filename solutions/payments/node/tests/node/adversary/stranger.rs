@@ -1,6 +1,7 @@
 //! A stranger who sees every message and every transaction, and sends them again: elsewhere, later, after a roll-back.
 
 use alloy::primitives::{Address, Bytes};
+use alloy::sol_types::SolCall;
 use payments_contract::PaymentsGateway as Gateway;
 use payments_node::{Misbehave, NodeArgs};
 use payments_protocol::{Kind, Message, PostedWithdraw, SignedMessage};
@@ -137,4 +138,39 @@ async fn replay_within() {
     world.send_input_refused(RICH, input.clone()).await;
     world.send_input_refused(crate::world::OPERATOR, input).await;
     client.until_balance(alice.address, ETHER - 160).await;
+}
+
+/// Row "stale withdrawal (nonce and prev differ: no effect)": and it keeps nobody from paying while it waits.
+#[tokio::test(flavor = "multi_thread")]
+async fn stale_withdrawal_posted_again_does_not_keep_its_sender_from_paying() {
+    let world = World::new().await;
+    let operator = Process::start(&world.operator_args()).await;
+    let client = &operator.client;
+    let (alice, bob) = (User::new(1), User::new(2));
+    world.deposit(alice.address, ETHER).await;
+    client.until_balance(alice.address, ETHER).await;
+    let mut seen = Seen::default();
+    seen.send(&world, client, &alice, None, 50).await;
+    settled(&world, client).await;
+
+    // No batch is mined while the items wait.
+    world.layer1.call("evm_setAutomine", json!([false])).await;
+    for (from, latest_message) in seen.withdrawals() {
+        let call = Gateway::requestWithdrawPaymentCall { from, latestMessage: latest_message };
+        let input = Bytes::from(call.abi_encode());
+        let request = json!({ "from": RICH, "to": world.gateway, "input": input, "gas": "0x100000" });
+        world.layer1.call("eth_sendTransaction", json!([request])).await;
+    }
+    world.layer1.call("evm_mine", json!([])).await;
+    client.until_status("the item waits", |s| s["inbox"]["length"] == "2" && s["inbox"]["consumed"] == "1").await;
+    assert_eq!(client.account(alice.address).await["exitWaiting"], false);
+    for _ in 0..3 {
+        alice.pay(&world, client, bob.address, 1).await;
+    }
+    world.layer1.call("evm_setAutomine", json!([true])).await;
+    world.layer1.call("evm_mine", json!([])).await;
+    settled(&world, client).await;
+    client.until_balance(bob.address, 3).await;
+    let account = client.account(alice.address).await;
+    assert_eq!((&account["withdrawn"], &account["nonce"]), (&json!("50"), &json!("4")));
 }
