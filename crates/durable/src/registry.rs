@@ -73,11 +73,26 @@ pub(crate) const DEMO: &[&str] = &[
     "node.transaction.update",
 ];
 
+/// The write points of a replica that compares its operator; its own tests kill it there.
+const COMPARISON: &[&str] = &["node.comparison.schema", "node.comparison.write"];
+
 impl WritePoint {
     /// True when `entresol demo` reaches it. What the demo does not reach, the scripted day of use must.
     #[must_use]
     pub fn in_demo(&self) -> bool {
         DEMO.contains(&self.name)
+    }
+
+    /// True when only a replica that compares its operator reaches it.
+    #[must_use]
+    pub fn in_comparison(&self) -> bool {
+        COMPARISON.contains(&self.name)
+    }
+
+    /// True when the scripted day of use reaches it, and the demo does not.
+    #[must_use]
+    pub fn in_day(&self) -> bool {
+        !self.in_demo() && !self.in_comparison()
     }
 }
 
@@ -154,4 +169,6 @@ pub const REGISTRY: &[WritePoint] = &[
     point("node.transaction.store", Process::Node, "a signed batch, contest or bond, before it is broadcast"),
     point("node.transaction.broadcast", Process::Node, "that transaction in an endpoint's pool"),
     point("node.transaction.update", Process::Node, "how far that transaction has come"),
+    point("node.comparison.schema", Process::Node, "a replica's book about its operator, and its tables"),
+    point("node.comparison.write", Process::Node, "receipts as the operator showed them, and what they prove"),
 ];

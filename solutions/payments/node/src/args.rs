@@ -75,6 +75,10 @@ pub struct NodeArgs {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     pub listen: SocketAddr,
 
+    /// Address and port of `GET /metrics` in Prometheus' text format. Off by default; keep it off the public network.
+    #[arg(long, value_name = "ADDR")]
+    pub metrics_listen: Option<SocketAddr>,
+
     /// File with the operator's private key, 64 hex digits, mode 0600. Role operator only.
     #[arg(long, value_name = "FILE")]
     pub operator_key_file: Option<PathBuf>,
@@ -83,6 +87,16 @@ pub struct NodeArgs {
     /// batches raise an alert but are not contested.
     #[arg(long, value_name = "FILE")]
     pub challenger_key_file: Option<PathBuf>,
+
+    /// Operator's node (its --listen address) whose answers are compared with this replica's own replay; what it
+    /// contradicts itself in is kept as evidence. Role replica only.
+    #[arg(long, value_name = "URL")]
+    pub operator_url: Option<Url>,
+
+    /// Age in seconds at which a promise that is not on layer 1 counts as withheld. Default: an hour, or half of the
+    /// gateway's FORCE where that is less. Only with --operator-url.
+    #[arg(long, value_name = "SECONDS")]
+    pub withheld_after_s: Option<u64>,
 
     /// Blocks on top of a deposit, its own included, before it is credited.
     #[arg(long, value_name = "K", default_value_t = 1)]
@@ -104,6 +118,16 @@ pub struct NodeArgs {
     /// moment and at least an eighth more, in milliseconds.
     #[arg(long, value_name = "MS", default_value_t = 60_000)]
     pub resend_ms: u64,
+
+    /// Most that a batch bids, in wei per gas. While layer 1 is dearer, batches wait and grow; what has waited for a
+    /// quarter of FORCE is posted at any price. Default: no limit.
+    #[arg(long, value_name = "WEI")]
+    pub max_fee_per_gas: Option<u128>,
+
+    /// Most that a contest bids, in wei per gas. A contest bids the market price at first, and up to four times as
+    /// much as its window ends. Default: no limit. Role replica only.
+    #[arg(long, value_name = "WEI")]
+    pub contest_max_fee: Option<u128>,
 
     /// Keep the operator's bond at the gateway at least this high, in wei. 0 leaves the bond alone.
     #[arg(long, value_name = "WEI", default_value = "0")]

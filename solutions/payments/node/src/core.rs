@@ -12,12 +12,15 @@
 //! Each message holds one of [`PLACES`] from its arrival until it is answered. So every queue between the steps is
 //! bounded, and who finds no place is told at once.
 
+mod alarms;
 mod commit;
 mod handle;
 mod outgoing;
+mod purse;
 
 pub(crate) use handle::{CoreGone, CoreHandle};
 pub(crate) use outgoing::Job;
+pub(crate) use purse::Purse;
 
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -31,10 +34,13 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::admission::Checked;
 use crate::adversary::Adversary;
+use crate::alerts::Alerts;
 use crate::args::{Misbehave, Role};
 use crate::chain::{Chain, Changes};
+use crate::compare::Comparison;
 use crate::key::NodeKey;
 use crate::layer1::{BlockRef, Depths, Step};
+use crate::metrics::Metrics;
 use crate::rpc::{Interests, Notice, RpcError, Topic, code};
 use crate::sequencer::{Ordered, Sequencer};
 use crate::show;
@@ -81,10 +87,17 @@ pub(crate) struct Core {
     waiting_since: Option<u64>,
     /// What breaks the protocol on purpose.
     adversary: Option<Adversary>,
+    /// A batch is ripe, but layer 1 is dearer than `--max-fee-per-gas`.
+    pub(crate) waits_for_gas: bool,
+    /// What the node's key and the operator's bond were when they were last looked at.
+    pub(crate) purse: Option<Purse>,
     /// Newest batch that subscribers were told is final.
     told_final: u64,
-    /// False batch for which the half-time alarm was raised.
-    half_time: Option<B256>,
+    said: alarms::Said,
+    pub(crate) alerts: Arc<Alerts>,
+    pub(crate) metrics: Arc<Metrics>,
+    /// A replica that compares its operator's answers with its own.
+    pub(crate) comparison: Option<Comparison>,
     /// Why layer 1 cannot be followed, while it cannot.
     pub(crate) layer1_trouble: Option<String>,
 }
@@ -126,8 +139,13 @@ impl Core {
             epoch: 0,
             waiting_since: None,
             adversary,
+            waits_for_gas: false,
+            purse: None,
             told_final,
-            half_time: None,
+            said: alarms::Said::default(),
+            alerts: Arc::default(),
+            metrics: Arc::default(),
+            comparison: None,
             layer1_trouble: None,
         };
         // A kill may have come between the blocks and this.
@@ -200,12 +218,17 @@ impl Core {
         self.settle(&changes.transactions)?;
         if changes.moved {
             self.epoch += 1;
+            if let Some(comparison) = &mut self.comparison
+                && changes.rolled_back.is_some()
+            {
+                comparison.rescan()?;
+            }
             if let Some(sequencer) = &mut self.sequencer {
                 sequencer.refresh(&self.chain, changes.rolled_back.is_some());
             }
         }
         self.tell(changes);
-        self.alarm_at_half_time();
+        self.alarm();
         Ok(())
     }
 
@@ -237,20 +260,6 @@ impl Core {
         }
     }
 
-    /// A false batch that still stands when half of its challenge window is over needs a human.
-    fn alarm_at_half_time(&mut self) {
-        let Some(fault) = self.chain.fault() else { return };
-        let commitment = fault.event.commitment;
-        let half = fault.block.timestamp.saturating_add(self.chain.terms.challenge / 2);
-        if self.chain.head.timestamp < half || self.half_time == Some(commitment) {
-            return;
-        }
-        let facts = json!({ "batch": fault.event.id.to_string(), "transaction": fault.transaction });
-        let text = format!("batch {} is false and half of its challenge window is over: contest it", fault.event.id);
-        self.half_time = Some(commitment);
-        self.notify(Notice::alert("half-time", text, facts));
-    }
-
     /// Tells how the account stands to those who listen for it: its proof costs too much to be made for nobody.
     fn tell_account(&self, account: alloy::primitives::Address) {
         if self.interests.wants(account)
@@ -262,6 +271,9 @@ impl Core {
 
     /// Tells subscribers; none is fine.
     pub(crate) fn notify(&self, notice: Notice) {
+        if notice.topic == Topic::Alerts {
+            self.alerts.keep(&notice.body, now_ms());
+        }
         let _ = self.notices.send(notice);
     }
 

@@ -89,11 +89,24 @@ pub(crate) enum Whereabouts {
     },
 }
 
+/// What a transaction cost.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cost {
+    pub(crate) success: bool,
+    pub(crate) gas: u64,
+    /// Wei per gas.
+    pub(crate) price: u128,
+}
+
 /// Fee bid for one transaction, in wei per gas.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fees {
+    /// What the newest block burns.
+    pub(crate) base: u128,
     pub(crate) max_fee: u128,
     pub(crate) max_priority_fee: u128,
+    /// Most that may be bid for this transaction, however often it is sent again.
+    pub(crate) ceiling: u128,
 }
 
 #[derive(Deserialize)]
@@ -152,6 +165,9 @@ struct TransactionReply {
 struct ReceiptReply {
     block_number: U64,
     status: U64,
+    gas_used: U64,
+    #[serde(default)]
+    effective_gas_price: Option<U256>,
 }
 
 /// A connection to one layer-1 endpoint, for one gateway. Cheap to clone.
@@ -314,9 +330,24 @@ impl Layer1 {
         Ok(if known.is_some() { Whereabouts::Pending } else { Whereabouts::Unknown })
     }
 
+    /// What a transaction cost, if it is in a block.
+    pub(crate) async fn cost(&self, transaction: B256) -> Result<Option<Cost>, Layer1Error> {
+        let receipt: Option<ReceiptReply> = self.value("eth_getTransactionReceipt", json!([transaction])).await?;
+        Ok(receipt.map(|receipt| Cost {
+            success: receipt.status.to::<u64>() == 1,
+            gas: receipt.gas_used.to(),
+            price: receipt.effective_gas_price.unwrap_or_default().try_into().unwrap_or(u128::MAX),
+        }))
+    }
+
     /// Number of transactions of `account` that are in blocks.
     pub(crate) async fn nonce(&self, account: Address) -> Result<u64, Layer1Error> {
         Ok(self.ask::<U64>("eth_getTransactionCount", json!([account, "latest"])).await?.to())
+    }
+
+    /// Wei that `account` has.
+    pub(crate) async fn balance(&self, account: Address) -> Result<U256, Layer1Error> {
+        self.ask("eth_getBalance", json!([account, "latest"])).await
     }
 
     /// A bid that stays valid through six full blocks in a row (each raises the base fee by an eighth), plus a tip.
@@ -328,7 +359,8 @@ impl Layer1 {
             Err(Layer1Error::Refused { .. }) => 1_000_000_000,
             Err(error) => return Err(error),
         };
-        Ok(Fees { max_fee: base.saturating_mul(2).saturating_add(tip), max_priority_fee: tip })
+        let max_fee = base.saturating_mul(2).saturating_add(tip);
+        Ok(Fees { base, max_fee, max_priority_fee: tip, ceiling: u128::MAX })
     }
 
     /// Gas for a call to the gateway; a call that would revert is [`Layer1Error::Refused`]. Asked of the newest block:

@@ -2,8 +2,8 @@
 //!
 //! **Who owns whom.** [`run`] starts one *core* thread (changes all state, takes every decision) with its *committer*
 //! (writes promises, answers) and the *admission* threads (check signatures), one *follower* task (reads layer 1, tells
-//! the core block by block), one *transactions* task (broadcasts what the core has signed and stored) and the JSON-RPC
-//! server. Everything that changes something reaches the core through one bounded queue; receipts are handed out after
+//! the core block by block), one *transactions* task (broadcasts what the core has signed and stored), on a replica
+//! with `--operator-url` one task that asks the operator's node, and the JSON-RPC server. Everything that changes something reaches the core through one bounded queue; receipts are handed out after
 //! their group is on the disk. When the cancellation token fires, the server stops accepting, the tasks end, and the core
 //! ends last, after its queue is empty and everything is answered.
 //!
@@ -13,13 +13,18 @@
 
 mod admission;
 mod adversary;
+mod alerts;
 mod args;
 mod chain;
+mod compare;
 mod core;
 mod error;
+mod fees;
 mod gateway;
 mod key;
 mod layer1;
+mod metrics;
+mod monitor;
 mod node;
 mod parallel;
 mod rpc;
@@ -39,6 +44,9 @@ use serde::Serialize;
 pub struct Ready {
     /// WebSocket address, `ws://127.0.0.1:PORT`. The same port answers HTTP POST.
     pub listening: String,
+    /// Where `GET /metrics` answers, `http://127.0.0.1:PORT/metrics`; absent without `--metrics-listen`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<String>,
 }
 
 /// Runs a node until SIGTERM or SIGINT. `ready` is called once, when the port answers.
@@ -49,6 +57,7 @@ pub struct Ready {
 pub async fn run(args: NodeArgs, ready: impl FnOnce(&Ready) + Send) -> Result<(), NodeError> {
     let signals = node::signals().await?;
     let node = Node::start(args).await?;
-    ready(&Ready { listening: format!("ws://{}", node.address()) });
+    let metrics = node.metrics_address().map(|address| format!("http://{address}/metrics"));
+    ready(&Ready { listening: format!("ws://{}", node.address()), metrics });
     node.until(signals).await
 }

@@ -11,17 +11,24 @@ use tokio_util::sync::CancellationToken;
 
 use crate::args::{FinalAt, NodeArgs, Role};
 use crate::chain::Chain;
+use crate::compare::{self, Book, Comparison};
 use crate::core::{Core, CoreHandle, Setup};
 use crate::error::NodeError;
+use crate::fees::Ceilings;
 use crate::gateway::Terms;
 use crate::key::NodeKey;
 use crate::layer1::{Follower, Layer1};
+use crate::monitor::Monitor;
 use crate::rpc::{Server, chain_text};
 use crate::store::{Identity, SqliteStore, Store, StoreError};
 use crate::transactions::Transactions;
 
 /// Chains on which nothing of value lies: the only ones for built-in adversaries and for trusting the newest block.
 const LOCAL_CHAINS: [u64; 2] = [31_337, 1_337];
+
+/// Seconds after which a promise that is not on layer 1 counts as withheld, unless FORCE is short. An operator may
+/// wait for cheaper layer-1 gas, but an hour is more than its users were told.
+const WITHHELD_AFTER: u64 = 3_600;
 
 /// Pause after layer 1 failed to answer.
 const TROUBLE_PAUSE: Duration = Duration::from_secs(1);
@@ -30,6 +37,7 @@ const TROUBLE_PAUSE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Node {
     address: SocketAddr,
+    metrics_address: Option<SocketAddr>,
     core: CoreHandle,
     tasks: JoinSet<Result<(), NodeError>>,
     core_end: oneshot::Receiver<Result<(), StoreError>>,
@@ -85,12 +93,33 @@ impl Node {
         let chain = Chain::new(domain, terms, final_at);
         let server =
             Server::bind(args.listen).await.map_err(|source| NodeError::Listen { address: args.listen, source })?;
-        let (core, known) = Core::load(setup, chain, Box::new(store))?;
+        let monitor = match args.metrics_listen {
+            Some(address) => {
+                Some(Monitor::bind(address).await.map_err(|source| NodeError::Listen { address, source })?)
+            }
+            None => None,
+        };
+        let asked = args.operator_url.as_ref().map(compare::client).transpose()?;
+        let comparison = match &asked {
+            Some(operator) => {
+                let withheld_after = args.withheld_after_s.unwrap_or(WITHHELD_AFTER.min(terms.force / 2));
+                let book = Book::open(&args.data_dir, domain, terms.operator)?;
+                Some(Comparison::new(book, operator.shown(), withheld_after.saturating_mul(1_000))?)
+            }
+            None => None,
+        };
+        let (mut core, known) = Core::load(setup, chain, Box::new(store))?;
+        core.comparison = comparison;
         let (core, core_end) = core.start().map_err(NodeError::Thread)?;
         let stop = CancellationToken::new();
         let (mut tasks, address) = (JoinSet::new(), server.address());
         let serving = server.serve(core.clone(), stop.clone());
         tasks.spawn(async move { serving.await.map_err(NodeError::Serve) });
+        let metrics_address = monitor.as_ref().map(Monitor::address);
+        if let Some(monitor) = monitor {
+            let serving = monitor.serve(core.clone(), stop.clone());
+            tasks.spawn(async move { serving.await.map_err(NodeError::Serve) });
+        }
         let poll = Duration::from_millis(args.poll_ms.max(1));
         tasks.spawn(follow(
             Follower::new(layer1.clone(), args.from_block, final_at == FinalAt::Finalized, known),
@@ -99,6 +128,13 @@ impl Node {
             poll,
             stop.clone(),
         ));
+        if let Some(operator) = asked {
+            let asking = compare::Asking { core: core.clone(), operator, poll, stop: stop.clone() };
+            tasks.spawn(async move {
+                asking.run().await;
+                Ok(())
+            });
+        }
         if let Some(sender) = sender {
             let tick = poll.min(Duration::from_millis(args.batch_age_ms.max(1)));
             let transactions = Transactions {
@@ -106,6 +142,8 @@ impl Node {
                 core: core.clone(),
                 sender,
                 keep_bond: args.keep_bond,
+                role: args.role,
+                ceilings: Ceilings { batch: args.max_fee_per_gas, contest: args.contest_max_fee },
                 tick,
                 resend: Duration::from_millis(args.resend_ms),
                 stop: stop.clone(),
@@ -115,13 +153,19 @@ impl Node {
                 Ok(())
             });
         }
-        Ok(Self { address, core, tasks, core_end, stop })
+        Ok(Self { address, metrics_address, core, tasks, core_end, stop })
     }
 
     /// Where it answers.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where `GET /metrics` answers, with `--metrics-listen`.
+    #[must_use]
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics_address
     }
 
     /// Stops it and waits until everything that was accepted is durable.
@@ -176,6 +220,12 @@ fn read_key(args: &NodeArgs) -> Result<Option<NodeKey>, NodeError> {
     match args.role {
         Role::Operator if args.challenger_key_file.is_some() => refuse("--challenger-key-file is for --role replica"),
         Role::Replica if args.operator_key_file.is_some() => refuse("--operator-key-file is for --role operator"),
+        Role::Operator if args.contest_max_fee.is_some() => refuse("--contest-max-fee is for --role replica"),
+        Role::Replica if args.max_fee_per_gas.is_some() => refuse("--max-fee-per-gas is for --role operator"),
+        Role::Operator if args.operator_url.is_some() => refuse("--operator-url is for --role replica"),
+        _ if args.withheld_after_s.is_some() && args.operator_url.is_none() => {
+            refuse("--withheld-after-s needs --operator-url")
+        }
         Role::Replica if args.misbehave.is_some() => refuse("--misbehave is for --role operator"),
         Role::Operator => match &args.operator_key_file {
             Some(path) => NodeKey::read(path).map(Some),

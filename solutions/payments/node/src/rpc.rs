@@ -8,11 +8,16 @@ pub(crate) use methods::chain_text;
 pub(crate) use server::Server;
 pub(crate) use subscriptions::{Interest, Interests, Notice, Topic};
 
+use std::time::Duration;
+
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// Largest request, in bytes. The largest sensible one (a signed message) is below 2 kB.
 pub(crate) const MAX_REQUEST: usize = 64 * 1024;
+
+/// Longest time that open connections have to end in good order when the node stops.
+pub(crate) const GRACE: Duration = Duration::from_secs(5);
 
 /// Most calls in one JSON-RPC batch request.
 const MAX_CALLS: usize = 64;

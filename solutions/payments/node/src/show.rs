@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::chain::{Chain, Place, StandingBatch, Verdict};
-use crate::core::Core;
+use crate::core::{Core, Purse};
 use crate::gateway;
 use crate::rpc::{RpcError, code};
 use crate::store::LoggedMessage;
@@ -58,10 +58,15 @@ pub(crate) fn status(core: &Core) -> Value {
         "pending": core.sequencer.as_ref().map_or(0, |sequencer| sequencer.pending_count()).to_string(),
         "receipts": core.sequencer.as_ref().map_or(0, |sequencer| sequencer.receipts()).to_string(),
         "openTransactions": core.open_transactions().map(|transaction| transaction.hash).collect::<Vec<_>>(),
+        "waitsForGas": core.waits_for_gas,
+        "purse": core.purse.as_ref().map(Purse::show),
         "halted": chain.halted,
         // A fault built in on purpose, for tests and demonstrations.
         "adversary": core.setup.misbehave.is_some(),
         "fault": fault,
+        "comparison": core.comparison(),
+        // Raised since the start, by kind.
+        "alerts": core.alerts.counts(),
     })
 }
 
@@ -232,15 +237,27 @@ pub(crate) fn message(core: &Core, id: B256) -> Result<Value, RpcError> {
     Ok(value)
 }
 
-/// `l2_getReceipts`: the chain of receipts from a sequence number on. `next` is where to go on; below `from` it says
+/// `l2_getReceipts`: the operator's chain of receipts from a sequence number on, or what a comparing replica saw of it. `next` is where to go on; below `from` it says
 /// that this operator has given fewer receipts than the caller knows of.
 pub(crate) fn receipts(core: &Core, from: u64, limit: u64) -> Result<Value, RpcError> {
-    let sequencer = core.sequencer.as_ref().ok_or_else(|| {
-        RpcError::new(code::NOT_OPERATOR, "this node is a replica and has no receipts; ask the operator's node")
-    })?;
     let limit = usize::try_from(limit).unwrap_or(usize::MAX).min(RECEIPTS);
-    let receipts: Vec<_> = sequencer.from(from, limit).map(|message| core.receipt(message)).collect();
-    let next = from.min(sequencer.receipts() as u64).saturating_add(receipts.len() as u64);
+    let (receipts, known): (Vec<_>, _) = match (&core.sequencer, &core.comparison) {
+        (Some(sequencer), _) => {
+            (sequencer.from(from, limit).map(|message| core.receipt(message)).collect(), sequencer.receipts() as u64)
+        }
+        (None, Some(comparison)) => {
+            let receipts = comparison.receipts(from, limit);
+            let receipts = receipts.map_err(|error| RpcError::new(code::INTERNAL, error.to_string()))?;
+            (receipts, comparison.book.next())
+        }
+        (None, None) => {
+            return Err(RpcError::new(
+                code::NOT_OPERATOR,
+                "this node has no receipts; ask the operator's node, or a replica with --operator-url",
+            ));
+        }
+    };
+    let next = from.min(known).saturating_add(receipts.len() as u64);
     Ok(json!({ "receipts": form(&receipts), "next": next.to_string() }))
 }
 

@@ -69,6 +69,17 @@ pub(crate) enum Purpose {
     Bond,
 }
 
+impl Purpose {
+    /// One word, as the store and the alerts write it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Batch(_) => "batch",
+            Self::Contest(_) => "contest",
+            Self::Bond => "bond",
+        }
+    }
+}
+
 /// How far a transaction of this node has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TransactionState {

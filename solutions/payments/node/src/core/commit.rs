@@ -3,6 +3,7 @@
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use payments_protocol::{Domain, SignedReceipt};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -10,6 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use super::handle::{Answer, gone};
 use super::{Core, SharedStore, read, write};
 use crate::key::NodeKey;
+use crate::metrics::Metrics;
 use crate::parallel;
 use crate::rpc::RpcError;
 use crate::store::{LoggedMessage, StoreError};
@@ -57,6 +59,7 @@ impl Committer {
                 store: Arc::clone(&known.store),
                 key: known.setup.key.clone(),
                 domain: known.chain.domain,
+                metrics: Arc::clone(&known.metrics),
             }
         };
         let thread =
@@ -77,6 +80,7 @@ struct Work {
     store: SharedStore,
     key: Option<NodeKey>,
     domain: Domain,
+    metrics: Arc<Metrics>,
 }
 
 impl Work {
@@ -95,7 +99,9 @@ impl Work {
         let Group { mut rows, sent } = group;
         if let (Some(key), false) = (&self.key, rows.is_empty()) {
             parallel::each(&mut rows, |row| row.receipt_signature = key.sign(self.domain.digest(row.receipt().hash())));
+            let began = Instant::now();
             self.store.lock().unwrap_or_else(PoisonError::into_inner).append_messages(&rows)?;
+            self.metrics.commit(began.elapsed());
             if let Some(sequencer) = &mut write(&self.core).sequencer {
                 sequencer.committed(&rows);
             }
@@ -109,6 +115,10 @@ impl Work {
                 }
                 Due::Contradiction(receipt) => Ok(receipt),
             });
+            match &answer {
+                Ok(_) => self.metrics.accept(),
+                Err(error) => self.metrics.refuse(error.code),
+            }
             // Whoever asked may have gone; the promise stands.
             let _ = reply.send(answer);
         }

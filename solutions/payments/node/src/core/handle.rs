@@ -9,6 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc, oneshot};
 use super::{Core, PLACES, read, write};
 use crate::admission::{Admission, Verdict};
 use crate::layer1::Step;
+use crate::metrics::Metrics;
 use crate::rpc::{Interests, Notice, RpcError, code};
 use crate::store::StoreError;
 
@@ -51,6 +52,7 @@ pub(crate) struct CoreHandle {
     core: Arc<RwLock<Core>>,
     notices: broadcast::Sender<Notice>,
     interests: Interests,
+    metrics: Arc<Metrics>,
 }
 
 impl fmt::Debug for CoreHandle {
@@ -69,6 +71,7 @@ pub(super) fn new(core: Core) -> std::io::Result<(CoreHandle, mpsc::Receiver<Com
         reads: Arc::new(Semaphore::new(READS)),
         notices: core.notices.clone(),
         interests: core.interests.clone(),
+        metrics: Arc::clone(&core.metrics),
         core: Arc::new(RwLock::new(core)),
     };
     Ok((handle, queue))
@@ -82,6 +85,15 @@ impl CoreHandle {
     /// What subscribers are told from now on.
     pub(crate) fn notices(&self) -> broadcast::Receiver<Notice> {
         self.notices.subscribe()
+    }
+
+    pub(crate) fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// Messages between arrival and answer.
+    pub(crate) fn queue_depth(&self) -> usize {
+        PLACES.saturating_sub(self.places.available_permits())
     }
 
     /// Which accounts somebody listens for.
@@ -130,6 +142,25 @@ impl CoreHandle {
             f(&read(&core))
         });
         reading.await.unwrap_or_else(|_| Err(gone()))
+    }
+
+    /// Changes something on behalf of a caller from outside; refused when the queue is full.
+    pub(crate) async fn change<T: Send + 'static>(
+        &self,
+        f: impl FnOnce(&mut Core) -> Result<Result<T, RpcError>, StoreError> + Send + 'static,
+    ) -> Result<T, RpcError> {
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| busy())?;
+        let (reply, answer) = oneshot::channel();
+        let task = Box::new(move |core: &RwLock<Core>| {
+            let _place = place;
+            let _ = reply.send(f(&mut write(core))?);
+            Ok(())
+        });
+        self.commands.try_send(Command::Run(task)).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => busy(),
+            mpsc::error::TrySendError::Closed(_) => gone(),
+        })?;
+        answer.await.unwrap_or_else(|_| Err(gone()))
     }
 
     /// Hands a message to the operator; answers when the promise is durable. Messages are ordered as this is first

@@ -9,6 +9,7 @@ use super::{Core, now_ms};
 use crate::adversary::Adversary;
 use crate::args::Role;
 use crate::chain::Verdict;
+use crate::fees::{PATIENT_PART, Urgency};
 use crate::gateway;
 use crate::layer1::Fees;
 use crate::sequencer::Plan;
@@ -21,6 +22,7 @@ pub(crate) struct Job {
     pub(crate) input: Bytes,
     /// Wei sent along.
     pub(crate) value: U256,
+    pub(crate) urgency: Urgency,
     /// See [`Core::sign`].
     epoch: u64,
 }
@@ -28,38 +30,64 @@ pub(crate) struct Job {
 /// What the transactions task should look after.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Work {
-    /// Sent, or to be sent again, and not settled.
-    pub(crate) open: Vec<OutgoingTransaction>,
+    /// Sent, or to be sent again, and not settled; and how soon each must be mined.
+    pub(crate) open: Vec<(OutgoingTransaction, Urgency)>,
     /// To be made; only when nothing is open.
     pub(crate) job: Option<Job>,
 }
 
 impl Core {
-    /// What is due now.
-    pub(crate) fn due(&mut self) -> Work {
-        let open: Vec<_> = self.open_transactions().cloned().collect();
+    /// What is due now. `affordable`: layer 1 is cheap enough for a batch that can wait.
+    pub(crate) fn due(&mut self, affordable: bool) -> Work {
+        let open: Vec<_> = self.open_transactions().map(|open| (open.clone(), self.urgency(open.purpose))).collect();
         if !open.is_empty() || !self.chain.synced || self.setup.key.is_none() {
             return Work { open, job: None };
         }
         let job = match self.setup.role {
-            Role::Operator => self.next_batch(),
+            Role::Operator => self.next_batch(affordable),
             Role::Replica => self.next_contest(),
         };
         Work { open, job }
     }
 
-    fn next_batch(&mut self) -> Option<Job> {
+    /// How soon a transaction must be mined.
+    fn urgency(&self, purpose: Purpose) -> Urgency {
+        match purpose {
+            Purpose::Contest(id) => {
+                let time = self.chain.batch_at(id).map_or(0, |batch| batch.block.timestamp);
+                let elapsed = self.chain.head.timestamp.saturating_sub(time);
+                Urgency::Contest { elapsed, window: self.chain.terms.challenge }
+            }
+            Purpose::Batch(_) | Purpose::Bond if self.is_forced() => Urgency::Forced,
+            Purpose::Batch(_) | Purpose::Bond => Urgency::Patient,
+        }
+    }
+
+    /// Whether an inbox item or a promise has waited for a quarter of FORCE.
+    fn is_forced(&self) -> bool {
+        let patience = self.chain.terms.force / PATIENT_PART;
+        let now = self.chain.head.timestamp;
+        let item = self.chain.waiting_items().first().is_some_and(|item| now.saturating_sub(item.time) >= patience);
+        let promise = self.sequencer.as_ref().and_then(|sequencer| sequencer.pending().next());
+        item || promise.is_some_and(|promise| (now_ms() / 1000).saturating_sub(promise.time) >= patience)
+    }
+
+    fn next_batch(&mut self, affordable: bool) -> Option<Job> {
         let confirmed = self.chain.confirmed_items(self.setup.confirmations);
+        let forced = self.is_forced();
         let (sequencer, key) = (self.sequencer.as_ref()?, self.setup.key.as_ref()?);
         let adversary = self.adversary.as_ref();
         let waits = sequencer.pending_count() > 0 || confirmed > self.chain.inbox_cursor();
         if !waits && !adversary.is_some_and(Adversary::never_rests) {
             self.waiting_since = None;
+            self.waits_for_gas = false;
             return None;
         }
         let now = now_ms();
         let since = *self.waiting_since.get_or_insert(now);
-        if now.saturating_sub(since) < self.setup.batch_age_ms && !sequencer.is_full() {
+        let ripe = now.saturating_sub(since) >= self.setup.batch_age_ms || sequencer.is_full();
+        self.waits_for_gas = ripe && !affordable && !forced;
+        if !forced && (!ripe || !affordable) {
             return None;
         }
         let plan = match sequencer.plan(&self.chain, key.address(), confirmed) {
@@ -75,7 +103,8 @@ impl Core {
         };
         let Plan { batch, accumulator } = plan?;
         let input = batch.submission(accumulator).encode();
-        Some(Job { purpose: Purpose::Batch(batch.id), input, value: U256::ZERO, epoch: self.epoch })
+        let urgency = if forced { Urgency::Forced } else { Urgency::Patient };
+        Some(Job { purpose: Purpose::Batch(batch.id), input, value: U256::ZERO, urgency, epoch: self.epoch })
     }
 
     /// The earliest mismatch, as long as it can be contested.
@@ -86,13 +115,14 @@ impl Core {
         if self.chain.head.timestamp >= deadline {
             return None;
         }
-        let (id, input) = (fault.event.id, gateway::contest_input(contest));
-        Some(Job { purpose: Purpose::Contest(id), input, value: U256::ZERO, epoch: self.epoch })
+        let (purpose, input) = (Purpose::Contest(fault.event.id), gateway::contest_input(contest));
+        Some(Job { purpose, input, value: U256::ZERO, urgency: self.urgency(purpose), epoch: self.epoch })
     }
 
     /// A job that raises the bond by `value`.
     pub(crate) fn bond_job(&self, value: U256) -> Job {
-        Job { purpose: Purpose::Bond, input: gateway::bond_input(), value, epoch: self.epoch }
+        let urgency = self.urgency(Purpose::Bond);
+        Job { purpose: Purpose::Bond, input: gateway::bond_input(), value, urgency, epoch: self.epoch }
     }
 
     /// Signs and stores the transaction of a job. `None` when the world moved on since the job was made: a batch built
@@ -142,7 +172,7 @@ impl Core {
     }
 
     /// Signs and stores the same transaction once more, with the same nonce and higher fees. One of the two is mined.
-    /// `None` when it is settled, or replaced already.
+    /// `None` when it is settled, or replaced already, or bids all that it may.
     pub(crate) fn outbid(&mut self, hash: B256, fees: Fees) -> Result<Option<OutgoingTransaction>, StoreError> {
         let Some(old) = self.open_transactions().find(|open| open.hash == hash).cloned() else { return Ok(None) };
         let newest = self.open_transactions().filter(|open| open.nonce == old.nonce).last();
@@ -155,6 +185,9 @@ impl Core {
         };
         let mut transaction = signed.strip_signature();
         transaction.max_fee_per_gas = fees.max_fee.max(outbidding(transaction.max_fee_per_gas));
+        if transaction.max_fee_per_gas > fees.ceiling {
+            return Ok(None);
+        }
         transaction.max_priority_fee_per_gas = fees
             .max_priority_fee
             .max(outbidding(transaction.max_priority_fee_per_gas))

@@ -1,7 +1,7 @@
 //! The methods, one line each; what they say is made in [`crate::show`].
 
 use alloy::primitives::{Address, B256};
-use payments_protocol::SignedMessage;
+use payments_protocol::{SignedMessage, SignedReceipt};
 use serde_json::Value;
 
 use super::{RpcError, code};
@@ -33,6 +33,13 @@ pub(super) async fn call(core: &CoreHandle, method: &str, params: Value) -> Resu
             let from = quantity(&params, 0, "fromSequence")?;
             let limit = optional_quantity(&params, 1, "limit")?.unwrap_or(u64::MAX);
             core.read(move |core| show::receipts(core, from, limit)).await
+        }
+        "l2_getAlerts" => core.read(|core| Ok(Value::from(core.alerts.newest()))).await,
+        "l2_getEvidence" => core.read(|core| core.evidence()).await,
+        "l2_submitReceipt" => {
+            let receipt: SignedReceipt = serde_json::from_value(params.get(0).cloned().unwrap_or_default())
+                .map_err(|error| RpcError::params(format!("l2_submitReceipt takes one signed receipt: {error}")))?;
+            core.change(move |core| core.bring_receipt(&receipt)).await
         }
         "l2_getBatch" => {
             let id = quantity(&params, 0, "batch")?;

@@ -30,6 +30,7 @@ use super::{
     success,
 };
 use crate::core::CoreHandle;
+use crate::metrics::Metrics;
 
 /// WebSocket connections at one time. Each costs a task and a small buffer.
 const MAX_CONNECTIONS: usize = 1_024;
@@ -116,16 +117,35 @@ async fn over_websocket(State(shared): State<Shared>, headers: HeaderMap, upgrad
     })
 }
 
-/// The subscriptions of one connection.
-#[derive(Default)]
+/// The subscriptions of one connection. They count until it is dropped.
 struct Subscriptions {
     next: u64,
     active: Vec<(u64, Topic, Option<Interest>)>,
+    metrics: Arc<Metrics>,
 }
 
-async fn connection(mut socket: WebSocket, shared: Shared) {
+impl Subscriptions {
+    fn new(core: &CoreHandle) -> Self {
+        Self { next: 0, active: Vec::new(), metrics: Arc::clone(core.metrics()) }
+    }
+}
+
+impl Drop for Subscriptions {
+    fn drop(&mut self) {
+        self.metrics.subscriptions(-(self.active.len() as i64));
+    }
+}
+
+async fn connection(socket: WebSocket, shared: Shared) {
+    let metrics = Arc::clone(shared.core.metrics());
+    metrics.connection(1);
+    converse(socket, shared).await;
+    metrics.connection(-1);
+}
+
+async fn converse(mut socket: WebSocket, shared: Shared) {
     let mut notices = shared.core.notices();
-    let mut subscriptions = Some(Subscriptions::default());
+    let mut subscriptions = Some(Subscriptions::new(&shared.core));
     let mut unanswered = FuturesUnordered::new();
     loop {
         tokio::select! {
@@ -215,6 +235,7 @@ fn one(
     subscriptions: &mut Option<Subscriptions>,
 ) -> impl Future<Output = Option<Value>> + Send + use<> {
     let Call { id, method, params } = call;
+    core.metrics().request();
     let outcome = match method.as_str() {
         "l2_subscribe" => Either::Left(ready(subscribe(core, subscriptions, &params))),
         "l2_unsubscribe" => Either::Left(ready(unsubscribe(subscriptions, &params))),
@@ -249,6 +270,7 @@ fn subscribe(core: &CoreHandle, subscriptions: &mut Option<Subscriptions>, param
         Topic::Batches | Topic::Alerts => None,
     };
     subscriptions.active.push((subscriptions.next, topic, interest));
+    subscriptions.metrics.subscriptions(1);
     Ok(json!(subscriptions.next.to_string()))
 }
 
@@ -258,5 +280,7 @@ fn unsubscribe(subscriptions: &mut Option<Subscriptions>, params: &Value) -> Res
     let Some(subscriptions) = subscriptions else { return Ok(json!(false)) };
     let before = subscriptions.active.len();
     subscriptions.active.retain(|(active, _, _)| *active != id);
-    Ok(json!(subscriptions.active.len() != before))
+    let ended = before - subscriptions.active.len();
+    subscriptions.metrics.subscriptions(-(ended as i64));
+    Ok(json!(ended > 0))
 }

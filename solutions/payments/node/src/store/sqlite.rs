@@ -288,10 +288,10 @@ impl Store for SqliteStore {
     }
 
     fn put_transaction(&mut self, outgoing: &OutgoingTransaction) -> Result<(), StoreError> {
-        let (purpose, subject) = match outgoing.purpose {
-            Purpose::Batch(id) => ("batch", id),
-            Purpose::Contest(id) => ("contest", id),
-            Purpose::Bond => ("bond", 0),
+        let purpose = outgoing.purpose.name();
+        let subject = match outgoing.purpose {
+            Purpose::Batch(id) | Purpose::Contest(id) => id,
+            Purpose::Bond => 0,
         };
         let (state, block) = state_columns(outgoing.state);
         let transaction = self.connection.transaction()?;

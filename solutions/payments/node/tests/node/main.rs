@@ -3,7 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod adversary;
+mod comparison;
 mod edges;
+mod fees;
+mod metrics;
 mod operator;
 mod pipelines;
 mod replica;

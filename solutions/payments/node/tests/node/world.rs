@@ -48,6 +48,10 @@ impl Client {
         Self { http: reqwest::Client::builder().timeout(PATIENCE).build().expect("a client"), url }
     }
 
+    pub(crate) fn url(&self) -> &Url {
+        &self.url
+    }
+
     /// The node's WebSocket address.
     pub(crate) fn websocket(&self) -> String {
         self.url.as_str().replace("http://", "ws://")
@@ -332,6 +336,9 @@ pub(crate) async fn spawn(args: &NodeArgs, kill_at: Option<&str>) -> (Child, Opt
     }
     if let Some(misbehave) = args.misbehave.and_then(|misbehave| misbehave.to_possible_value()) {
         command.args(["--misbehave", misbehave.get_name()]);
+    }
+    if let Some(url) = &args.operator_url {
+        command.args(["--operator-url", url.as_str()]);
     }
     if let Some(kill_at) = kill_at {
         command.env(entresol_durable::KILL_AT, kill_at);
