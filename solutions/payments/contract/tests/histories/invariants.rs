@@ -12,7 +12,7 @@ use crate::calls::{claim_call, contest_call};
 use crate::chance::Chance;
 use crate::follower::Follower;
 use crate::model::{CHALLENGE, Standing, Verdict, refused};
-use crate::people::{ANYONE, OPERATOR, accounts};
+use crate::people::{ANYONE, EVERYONE, OPERATOR, accounts};
 use crate::world::{MOST_GAS, World, agree};
 
 /// After every step.
@@ -34,6 +34,7 @@ pub(crate) fn after_a_step(world: &mut World, chance: &mut Chance, claimed_befor
     invariant_10_nothing_takes_effect_twice(world);
     invariant_11_the_inbox_is_consumed_in_order(world);
     invariant_12_both_sides_agree_on_hashes(world, chance);
+    the_clock_is_read_to_the_second(world, chance);
 }
 
 /// After a batch that continues a true history; gives how many of its messages took effect.
@@ -67,6 +68,38 @@ fn the_gateway_is_what_the_model_says(world: &mut World, chance: &mut Chance) {
     assert_eq!(world.view(Gateway::lockedBalanceCall { account }), U256::from(locked));
     let claimed = world.view(Gateway::claimedCall { account });
     assert_eq!(claimed, U256::from(model.claimed(account)));
+}
+
+/// Were it the last second in which a batch can be contested, or the first in which it is final; the last in which an item is
+/// not overdue, or the next: the gateway says what the model says. Steps seldom fall on such a second.
+fn the_clock_is_read_to_the_second(world: &mut World, chance: &mut Chance) {
+    let now = world.chain.now;
+    let first = world.model.finalised(now) + 1;
+    if first <= world.model.tip() && chance.once_in(3) {
+        let id = first + chance.word() % (world.model.tip() + 1 - first);
+        let last = world.model.batch(id).unwrap().time + CHALLENGE - 1;
+        let chunk = chance.below(world.model.batch(id).unwrap().verdicts.len());
+        for second in [last, last + 1] {
+            world.chain.now = second;
+            assert_eq!(world.view(Gateway::isFinalCall { id: U256::from(id) }), world.model.is_final(id, second));
+            assert_eq!(world.view(Gateway::finalisedIdCall {}), U256::from(world.model.finalised(second)));
+            invariants_5_and_6_contestable_iff_false(world, id, chunk);
+            let account = chance.of(&EVERYONE).address;
+            let state = world.known.get(&world.model.root(id)).cloned().unwrap_or_default();
+            let witness = state.witness(account);
+            let expected = world.claim_expected(ANYONE.address, id, &witness, account, false);
+            let call = claim_call(id, &witness, account, vec![]);
+            agree(expected, &world.chain.try_call(ANYONE.address, world.gateway, &call));
+        }
+    }
+    if let Some(due) = world.model.due() {
+        for second in [due, due + 1].into_iter().filter(|second| *second >= now) {
+            world.chain.now = second;
+            let expected = world.halt_expected();
+            agree(expected, &world.chain.try_call(ANYONE.address, world.gateway, &Gateway::haltCall {}));
+        }
+    }
+    world.chain.now = now;
 }
 
 /// Balances and withdrawals over all leaves are the deposits consumed, at every root.

@@ -285,20 +285,19 @@ impl World {
 
     // ---- Leaving ----
 
-    /// Claims by this witness; `signature` and `due` as in `ClaimTo`.
-    pub(crate) fn claim(
-        &mut self,
+    /// What a claim by this witness should come to now; `signed`: with the account's fitting `ClaimTo`.
+    pub(crate) fn claim_expected(
+        &self,
         from: Address,
         id: u64,
         witness: &Witness,
         recipient: Address,
-        signature: Bytes,
         signed: bool,
-    ) {
+    ) -> Expected {
         let account = witness.account;
-        let due = witness.withdrawn + if self.model.halted { witness.balance } else { 0 };
+        let due = self.due(witness);
         let proves = witness.verify(self.model.root(id), account).is_ok();
-        let expected = self.model.claimable(id, self.chain.now).and_then(|()| {
+        self.model.claimable(id, self.chain.now).and_then(|()| {
             if recipient.is_zero() {
                 refused::<Gateway::ZeroAddress>()
             } else if !proves {
@@ -310,7 +309,26 @@ impl World {
             } else {
                 Ok(())
             }
-        });
+        })
+    }
+
+    /// Up to where a claim by this witness raises `claimed`.
+    fn due(&self, witness: &Witness) -> u128 {
+        witness.withdrawn + if self.model.halted { witness.balance } else { 0 }
+    }
+
+    /// Claims by this witness; `signature` and `due` as in `ClaimTo`.
+    pub(crate) fn claim(
+        &mut self,
+        from: Address,
+        id: u64,
+        witness: &Witness,
+        recipient: Address,
+        signature: Bytes,
+        signed: bool,
+    ) {
+        let (account, due) = (witness.account, self.due(witness));
+        let expected = self.claim_expected(from, id, witness, recipient, signed);
         let before = self.chain.balance(recipient);
         if let Some(transaction) = self.send(from, 0, &claim_call(id, witness, recipient, signature), expected) {
             let paid = self.model.claim(account, due);
@@ -322,11 +340,16 @@ impl World {
         }
     }
 
-    pub(crate) fn halt(&mut self, from: Address) {
-        let expected = self.model.running().and(match self.model.is_overdue(self.chain.now) {
+    /// What `halt` should come to now.
+    pub(crate) fn halt_expected(&self) -> Expected {
+        self.model.running().and(match self.model.is_overdue(self.chain.now) {
             true => Ok(()),
             false => refused::<Gateway::NotOverdue>(),
-        });
+        })
+    }
+
+    pub(crate) fn halt(&mut self, from: Address) {
+        let expected = self.halt_expected();
         if self.send(from, 0, &Gateway::haltCall {}, expected).is_some() {
             self.model.halted = true;
             self.counts.halts += 1;
