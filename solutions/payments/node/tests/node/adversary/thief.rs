@@ -1,8 +1,10 @@
 //! An operator whose batches give him everybody's money.
 
-use alloy::primitives::U256;
+use alloy::primitives::{Bytes, U256};
+use alloy::sol_types::SolCall;
 use payments_contract::PaymentsGateway as Gateway;
 use payments_node::{Misbehave, NodeArgs};
+use payments_protocol::{Leaf, State};
 use serde_json::json;
 
 use super::{GWEI, number, pay, settled};
@@ -70,4 +72,50 @@ async fn operator_key_stolen_bond_lost_halt_balances_stay() {
     let rewards = U256::from(ETHER);
     assert_eq!(world.eth(world.gateway).await, rewards);
     world.send(RICH, 0, Gateway::collectRewardCall { reward: U256::ZERO }).await;
+}
+
+/// Row "bad root then early claim (claim only after CHALLENGE)": the thief has a proof, and time is against him.
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_root_then_early_claim() {
+    let world = World::new().await;
+    let args = NodeArgs { misbehave: Some(Misbehave::Thief), ..world.operator_args() };
+    let thief = Process::start(&args).await;
+    let alice = User::new(1);
+    world.deposit(alice.address, ETHER).await;
+    thief.client.until_status("the theft stands", |s| !s["fault"].is_null()).await;
+    let batch = thief.client.call("l2_getBatch", json!(["1"])).await;
+    thief.kill().await;
+
+    let mut loot = State::new();
+    loot.set(OPERATOR, Leaf { withdrawn: ETHER, ..Leaf::default() });
+    assert_eq!(batch["root"], json!(loot.root()));
+    let proof = loot.witness(OPERATOR);
+    let witness = Gateway::Witness {
+        account: proof.account,
+        balance: proof.balance,
+        withdrawn: proof.withdrawn,
+        nonce: proof.nonce,
+        head: proof.head,
+        bitmap: proof.bitmap,
+        siblings: proof.siblings,
+    };
+    let claim = Gateway::claimCall { batch: U256::from(1), witness, recipient: OPERATOR, signature: Bytes::new() };
+    world.send_refused(RICH, claim.clone()).await;
+    // With nobody to contest it he would have the money at the end of the window: it is the watching that saves it.
+    let request = json!({ "from": RICH, "to": world.gateway, "input": Bytes::from(claim.abi_encode()) });
+    let head = world.layer1.call("eth_getBlockByNumber", json!(["latest", false])).await;
+    let now: U256 = head["timestamp"].as_str().expect("a quantity").parse().expect("a quantity");
+    let at =
+        async |time: U256| world.layer1.try_call("eth_call", json!([request, "latest", {}, { "time": time }])).await;
+    assert!(at(now).await.is_err());
+    at(now + U256::from(CHALLENGE)).await.expect("paid out, if the batch still stood then");
+
+    let replica = Process::start(&world.replica_args(true)).await;
+    replica.client.until_status("nothing false stands", |s| s["fault"].is_null() && s["standing"] == "0").await;
+    world.pass(CHALLENGE).await;
+    world.send_refused(RICH, claim).await;
+    let operator = Process::start(&world.operator_args()).await;
+    for node in [&operator.client, &replica.client] {
+        node.until_balance(alice.address, ETHER).await;
+    }
 }
