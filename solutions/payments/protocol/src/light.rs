@@ -29,6 +29,8 @@ pub struct Own {
     heads: Vec<(u64, B256)>,
     /// The largest `withdrawn` seen in a final batch, in wei.
     withdrawn: u128,
+    /// Whether it has sent something that is final: then an account that never sent anything is not this one's.
+    sent: bool,
 }
 
 /// Why a wallet does not believe what it is told of itself or of a payment.
@@ -93,6 +95,7 @@ impl Own {
         let at = self.heads.iter().position(|known| Self::is(known, leaf));
         self.heads.drain(..at.unwrap_or(0));
         self.withdrawn = self.withdrawn.max(leaf.withdrawn);
+        self.sent |= leaf.nonce > 0;
     }
 
     fn is((nonce, head): &(u64, B256), leaf: &Leaf) -> bool {
@@ -105,7 +108,7 @@ impl Own {
     /// The proof does not fit; nonce and head are somebody else's; withdrawals were taken back.
     pub fn check(&self, root: B256, account: Address, witness: &Witness) -> Result<Leaf, LightError> {
         let leaf = witness.verify(root, account).map_err(LightError::Witness)?;
-        let untouched = leaf.nonce == 0 && leaf.head.is_zero();
+        let untouched = !self.sent && leaf.nonce == 0 && leaf.head.is_zero();
         let known = self.heads.iter().any(|known| Self::is(known, &leaf));
         if !known && !untouched {
             return Err(LightError::NotOwn { nonce: leaf.nonce, head: leaf.head });

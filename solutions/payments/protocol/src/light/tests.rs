@@ -43,6 +43,7 @@ fn a_leaf_is_believed_as_long_as_all_in_it_is_ones_own_doing() {
     assert_eq!(check(&own, &false_state, 1), Err(LightError::Withdrawn { found: 4, known: 5 }));
     // And messages before the final one are not its last again.
     false_state.set(account, Leaf { withdrawn: 5, ..before.leaf(account) });
+    assert!(matches!(check(&own, &false_state, 1), Err(LightError::NotOwn { nonce: 0, .. })));
     apply_record(&domain(), &mut false_state, &record(&first));
     assert!(matches!(check(&own, &false_state, 1), Err(LightError::NotOwn { nonce: 1, .. })));
 }
