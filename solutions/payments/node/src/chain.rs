@@ -5,17 +5,18 @@
 
 mod verdict;
 
-pub(crate) use verdict::{Known, StandingBatch, Verdict};
+pub(crate) use verdict::{Key, Known, StandingBatch, Verdict};
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use alloy::primitives::{Address, B256, U256};
-use payments_protocol::{Domain, Effect, Inbox, Item, ItemKind, Leaf, Outcome, State};
+use payments_protocol::{Domain, Effect, Inbox, Item, ItemKind, Leaf, Outcome, State, state::PARTS};
 use serde_json::json;
 
 use crate::args::FinalAt;
 use crate::gateway::{self, BatchEvent, GatewayEvent, Terms};
 use crate::layer1::{BlockRef, Depths, GatewayLog, Step, StepBlock};
+use crate::parallel;
 use crate::rpc::Notice;
 
 /// Where a message or item lies.
@@ -89,6 +90,38 @@ impl Chain {
             history: HashMap::new(),
             replays: verdict::Replays::default(),
         }
+    }
+
+    /// Takes what an earlier run has seen of layer 1, as the first step. `found` are batches that it found true: they are
+    /// executed and not judged again, and the root that all of them lead to is compared. Does it differ, then what was
+    /// noted is worth nothing, every batch is judged, and the second value is false.
+    pub(crate) fn remember(&mut self, step: Step, found: HashSet<Key>, known: &Known<'_>) -> (Changes, bool) {
+        let noted = !found.is_empty();
+        self.replays.recall(found);
+        let changes = self.apply(step.clone(), known);
+        if !noted || self.adds_up() {
+            return (changes, true);
+        }
+        tracing::warn!("what was noted of the batches does not add up; each of them is judged again");
+        *self = Self::new(self.domain, self.terms, self.final_at);
+        (self.apply(step, known), false)
+    }
+
+    /// Batches to note for a later run.
+    pub(crate) fn take_found(&mut self) -> Vec<Key> {
+        self.replays.take_found()
+    }
+
+    /// Whether the newest true batch leads to the root that it claims: then so did all before it, since each state
+    /// rests on the one before. Hashes whatever is not hashed, on all cores.
+    fn adds_up(&self) -> bool {
+        let Some(newest) = self.batch_at(self.verified_id()) else { return true };
+        let Some(state) = newest.state() else { return true };
+        parallel::all(PARTS, |part| {
+            state.hash_part(u8::try_from(part).unwrap_or(u8::MAX));
+            true
+        });
+        state.root() == newest.event.root
     }
 
     /// Takes news from layer 1. `known`: signatures that were checked before.

@@ -120,7 +120,12 @@ impl Core {
             let step = Step { drop_from: None, blocks, head: *newest, depths: Depths::default(), synced: false };
             let vouched =
                 |id, signature: &_| sequencer.as_ref().is_some_and(|sequencer| sequencer.vouches(id, signature));
-            seen = chain.apply(step, &vouched).transactions;
+            let (changes, adds_up) = chain.remember(step, store.found()?, &vouched);
+            seen = changes.transactions;
+            let found = chain.take_found();
+            if !adds_up || !found.is_empty() {
+                store.note_found(&found, !adds_up)?;
+            }
         }
         if let Some(sequencer) = &mut sequencer {
             sequencer.refresh(&chain, true);
@@ -205,7 +210,17 @@ impl Core {
             let store = Arc::clone(&read(core).store);
             store.lock().unwrap_or_else(PoisonError::into_inner).apply_blocks(step.drop_from, &step.blocks)?;
         }
-        write(core).layer1(step)
+        let found = {
+            let mut core = write(core);
+            core.layer1(step)?;
+            core.chain.take_found()
+        };
+        if !found.is_empty() {
+            // Lost in a kill, they are judged again.
+            let store = Arc::clone(&read(core).store);
+            store.lock().unwrap_or_else(PoisonError::into_inner).note_found(&found, false)?;
+        }
+        Ok(())
     }
 
     fn layer1(&mut self, step: Step) -> Result<(), StoreError> {

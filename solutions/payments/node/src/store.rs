@@ -6,10 +6,13 @@ mod sqlite;
 
 pub(crate) use sqlite::SqliteStore;
 
+use std::collections::HashSet;
+
 use alloy::primitives::{Address, B256, Bytes};
 use payments_protocol::{Record, Signature};
 use thiserror::Error;
 
+use crate::chain::Key;
 use crate::layer1::{BlockRef, StepBlock};
 
 /// Why the store could not be opened, read or written.
@@ -117,6 +120,11 @@ pub(crate) trait Store: Send {
     fn apply_blocks(&mut self, drop_from: Option<u64>, blocks: &[StepBlock]) -> Result<(), StoreError>;
     /// All remembered blocks that hold logs, and the newest others, ascending.
     fn blocks(&mut self) -> Result<Vec<StepBlock>, StoreError>;
+    /// Notes batches that were found true, every signature its sender's. The same again is fine. With `anew` those noted
+    /// before are forgotten: they did not add up.
+    fn note_found(&mut self, batches: &[Key], anew: bool) -> Result<(), StoreError>;
+    /// All that were noted.
+    fn found(&mut self) -> Result<HashSet<Key>, StoreError>;
     /// Stores a signed transaction.
     fn put_transaction(&mut self, transaction: &OutgoingTransaction) -> Result<(), StoreError>;
     /// Records how far a transaction has come.

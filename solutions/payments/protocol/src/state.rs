@@ -24,6 +24,9 @@ pub use witness::{Witness, WitnessError};
 /// Levels between the root and the leaves.
 pub const DEPTH: usize = 160;
 
+/// Parts of the tree that can be hashed by themselves: one for each value of a slot's first byte.
+pub const PARTS: usize = 256;
+
 /// What the layer 2 knows of one account.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -107,6 +110,14 @@ impl State {
     /// The root. Hashes what changed since it was last asked for.
     pub fn root(&self) -> B256 {
         self.tree.root()
+    }
+
+    /// Computes the hashes of one of [`PARTS`] parts of the tree and keeps them for [`root`](Self::root). Parts may be hashed
+    /// on several threads: a state of which nothing is hashed yet takes some 150 hashes an account.
+    pub fn hash_part(&self, part: u8) {
+        let mut slot = [0u8; 20];
+        slot[0] = part;
+        self.tree.hash_below(&Slot(slot), 8);
     }
 
     /// Number of non-empty leaves.

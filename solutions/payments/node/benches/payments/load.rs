@@ -12,10 +12,10 @@ use crate::world::{Client, User, World};
 
 /// Calls in one frame: the most that the node takes.
 const CALLS: usize = 64;
-/// Frames under way on one connection.
-const WINDOW: usize = 6;
+/// Frames under way on one connection: as many calls as the node lets one have.
+const WINDOW: usize = 8;
 /// Connections. The messages of one account go over one of them, or their order would be lost.
-const CONNECTIONS: usize = 4;
+const CONNECTIONS: usize = 6;
 
 struct Payer {
     key: SecretKey,
@@ -53,7 +53,7 @@ impl Crowd {
         let mut crowd = Self { domain: world.domain, payers: (0..payers).map(Payer::new).collect() };
         let mut source = Payer { key: rich.key, address: rich.address, leaf };
         let calls: Vec<Value> =
-            crowd.payers.iter().map(|payer| source.pay(&world.domain, payer.address, 1 << 60)).collect();
+            crowd.payers.iter().map(|payer| source.pay(&world.domain, payer.address, 1 << 40)).collect();
         send_all(client, vec![frames(&calls)]).await;
         // The order of the first round is not the order of the tree.
         crowd.payers.reverse();

@@ -3,7 +3,7 @@
 //! `cargo xtask bench payments` runs it: a real operator with its real database on the disk, reached through its port,
 //! and anvil as layer 1. Each line of the output is one figure as JSON: `name`, `value`, `unit`; `aim`, `aim_is` and
 //! `met` where one was set; `baseline`, `baseline_value` and `ratio` where there is something to compare with. An
-//! argument picks a part: `accept`, `latency`, `replay`, `tree`. `ENTRESOL_BENCH_QUICK=1` makes a run of seconds whose
+//! argument picks a part: `accept`, `latency`, `replay`, `tree`; `burst` accepts for as long as it is let, for a profile. `ENTRESOL_BENCH_QUICK=1` makes a run of seconds whose
 //! figures mean nothing. The load generator shares the cores with the node, so the figures are a lower bound.
 
 #![allow(clippy::print_stdout, reason = "the figures are its output")]
@@ -40,7 +40,7 @@ struct Size {
 }
 
 const FULL: Size =
-    Size { messages: 10_000, rounds: 5, accounts: &[1, 100, 10_000], trees: &[1_000, 100_000, 1_000_000] };
+    Size { messages: 4_000, rounds: 5, accounts: &[1, 100, 10_000], trees: &[1_000, 100_000, 1_000_000] };
 const QUICK: Size = Size { messages: 200, rounds: 1, accounts: &[1, 100], trees: &[1_000] };
 
 fn main() {
@@ -50,6 +50,10 @@ fn main() {
     let wanted = |part: &str| parts.is_empty() || parts.iter().any(|name| name == part);
     if wanted("tree") {
         tree::measure(size.trees);
+    }
+    if parts.iter().any(|part| part == "burst") {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        return runtime.block_on(burst());
     }
     if wanted("accept") || wanted("latency") || wanted("replay") {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
@@ -78,6 +82,21 @@ fn say(name: &str, value: f64, unit: &str, baseline: Option<(&str, f64)>, least:
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or_default()
+}
+
+/// Accepts payments of a hundred accounts until no more may wait for a batch.
+async fn burst() {
+    let world = World::new().await;
+    let (operator, client) = start(world.operator_args()).await;
+    let alice = User::new(1);
+    world.deposit(alice.address, 1_000 * ETHER).await;
+    client.until_balance(alice.address, 1_000 * ETHER).await;
+    let mut crowd = Crowd::new(&world, &client, 100, alice).await;
+    world.layer1.call("evm_setAutomine", json!([false])).await;
+    for _ in 0..16 {
+        say("accepted", crowd.burst(&client, 100, 6_000).await, "messages/s", None, None);
+    }
+    operator.stop().await.expect("a clean stop");
 }
 
 /// The figures that need a node.

@@ -122,11 +122,17 @@ impl Layer1 {
 
     /// The view of somebody who reads the same layer 1 for the first time.
     pub(crate) fn fresh(&self) -> Chain {
+        self.remembered(HashSet::new()).0
+    }
+
+    /// The view after a restart with these notes, and whether they added up.
+    pub(crate) fn remembered(&self, found: HashSet<Key>) -> (Chain, bool) {
         let mut chain = Layer1::new().chain;
         let head = self.blocks.last().expect("a block").block;
         let blocks = self.blocks.clone();
-        chain.apply(Step { drop_from: None, blocks, head, depths: Depths::default(), synced: true }, &|_, _| false);
-        chain
+        let step = Step { drop_from: None, blocks, head, depths: Depths::default(), synced: true };
+        let (_, adds_up) = chain.remember(step, found, &|_, _| false);
+        (chain, adds_up)
     }
 
     pub(crate) fn item(&self, kind: ItemKind, who: Address, value: u128) -> Item {

@@ -1,4 +1,4 @@
-use super::testing::{CHALLENGE, Layer1, User};
+use super::testing::{CHALLENGE, Layer1, OPERATOR, User};
 use super::*;
 
 /// What a chain says about everybody, to compare two views.
@@ -128,4 +128,70 @@ fn a_batch_that_skips_an_id_is_an_alarm() {
     batch.id = 2;
     let changes = layer1.submit(&batch);
     assert_eq!((changes.alerts.len(), layer1.chain.next_id()), (1, 1));
+}
+
+/// Deposits and payments in a dozen batches; gives what a node notes of them.
+fn a_dozen_batches(layer1: &mut Layer1) -> HashSet<Key> {
+    let (alice, bob) = (User::new(1), User::new(2));
+    for round in 0..12 {
+        layer1.deposit(alice.address, 10);
+        let payment = alice.pay(&layer1.chain.leaf(alice.address), bob.address, 3);
+        let messages = if round == 0 { Vec::new() } else { vec![payment] };
+        layer1.submit(&layer1.batch(&messages));
+    }
+    layer1.chain.take_found().into_iter().collect()
+}
+
+#[test]
+fn batches_that_were_found_true_are_remembered_as_they_were_judged() {
+    let mut layer1 = Layer1::new();
+    let found = a_dozen_batches(&mut layer1);
+    assert_eq!(found.len(), 12);
+    for kept in [0, 5, 12] {
+        let notes: HashSet<Key> = found.iter().copied().take(kept).collect();
+        let (mut chain, adds_up) = layer1.remembered(notes.clone());
+        assert!(adds_up);
+        assert_eq!(summary(&chain), summary(&layer1.chain));
+        let bob = User::new(2).address;
+        assert_eq!(chain.history(bob), layer1.chain.history(bob));
+        for id in 1..=12 {
+            let reports = |chain: &Chain| chain.batch_at(id).expect("it stands").reports().to_vec();
+            assert_eq!(reports(&chain), reports(&layer1.chain));
+        }
+        let again: HashSet<Key> = chain.take_found().into_iter().collect();
+        assert_eq!(again, found.difference(&notes).copied().collect(), "only what was not noted is judged");
+    }
+}
+
+#[test]
+fn a_note_that_is_wrong_is_found_out_and_everything_is_judged_again() {
+    let mut layer1 = Layer1::new();
+    let mut notes = a_dozen_batches(&mut layer1);
+    let alice = User::new(1);
+    let mut batch = layer1.batch(&[alice.pay(&layer1.chain.leaf(alice.address), OPERATOR, 2)]);
+    batch.roots[0].0[31] ^= 1;
+    layer1.submit(&batch);
+    assert!(layer1.chain.take_found().is_empty(), "a false batch is never noted");
+    let accumulator = layer1.chain.inbox.accumulator(batch.inbox_end).expect("known");
+    notes.insert((batch.commitment(), accumulator));
+    let (mut chain, adds_up) = layer1.remembered(notes);
+    assert!(!adds_up);
+    assert_eq!(summary(&chain), summary(&layer1.chain));
+    assert_eq!((chain.fault().map(|fault| fault.event.id), chain.take_found().len()), (Some(13), 12));
+}
+
+#[test]
+fn a_batch_with_a_foreign_signature_in_it_is_judged_at_every_start() {
+    let (alice, bob) = (User::new(1), User::new(2));
+    let mut layer1 = Layer1::new();
+    layer1.deposit(alice.address, 10);
+    layer1.submit(&layer1.batch(&[]));
+    layer1.chain.take_found();
+    let leaf = layer1.chain.leaf(alice.address);
+    let mut forged = alice.pay(&leaf, bob.address, 3);
+    forged.signature = bob.pay(&leaf, bob.address, 3).signature;
+    layer1.submit(&layer1.batch(&[forged]));
+    assert_eq!((layer1.chain.verified_id(), layer1.chain.leaf(bob.address).balance), (2, 0), "it has no effect");
+    assert!(layer1.chain.take_found().is_empty());
+    assert_eq!(summary(&layer1.fresh()), summary(&layer1.chain));
 }

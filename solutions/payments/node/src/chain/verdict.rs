@@ -1,6 +1,6 @@
 //! What a batch claims against what it did.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use alloy::primitives::{Address, B256};
@@ -122,8 +122,16 @@ impl StandingBatch {
 /// A commitment binds everything but the content of the inbox items; the accumulator at the batch's end binds that.
 #[derive(Debug, Default)]
 pub(crate) struct Replays {
-    known: HashMap<(B256, B256), (Arc<Batch>, Verdict)>,
+    known: HashMap<Key, (Arc<Batch>, Verdict)>,
+    /// Batches that this node found true in an earlier run, every signature its sender's: they are executed and not
+    /// judged again. Whoever fills it compares the root that all of them lead to.
+    recalled: HashSet<Key>,
+    /// Batches found so in this run and not noted yet.
+    found: Vec<Key>,
 }
+
+/// A commitment, and the inbox's accumulator at the batch's end.
+pub(crate) type Key = (B256, B256);
 
 impl Replays {
     /// Reads and replays the batch of an event.
@@ -139,9 +147,9 @@ impl Replays {
         known: &Known<'_>,
     ) -> (Option<Arc<Batch>>, Verdict) {
         let accumulator = inbox.accumulator(event.inbox_end);
+        let key = accumulator.map(|accumulator| (event.commitment, accumulator));
         if before.is_some()
-            && let Some(accumulator) = accumulator
-            && let Some((batch, verdict)) = self.known.get(&(event.commitment, accumulator))
+            && let Some((batch, verdict)) = key.and_then(|key| self.known.get(&key))
         {
             return (Some(Arc::clone(batch)), verdict.clone());
         }
@@ -150,34 +158,61 @@ impl Replays {
             Err(why) => return (None, Verdict::Unreadable(why)),
         };
         let Some(before) = before else { return (Some(batch), Verdict::OnFalse) };
-        let (Some(items), Some(accumulator)) = (inbox.range(batch.inbox_start, batch.inbox_end), accumulator) else {
+        let (Some(items), Some(key)) = (inbox.range(batch.inbox_start, batch.inbox_end), key) else {
             return (Some(batch), Verdict::Unreadable("it consumes inbox items that do not exist".to_owned()));
         };
-        let verdict = match replay(domain, &batch, before, items, known) {
+        let replayed = match self.recalled.contains(&key) {
+            true => recall(domain, &batch, before, items),
+            false => replay(domain, &batch, before, items, known).map(|(replay, genuine)| {
+                if genuine && matches!(replay, Replay::Equal { .. }) {
+                    self.found.push(key);
+                }
+                replay
+            }),
+        };
+        let verdict = match replayed {
             Ok(Replay::Equal { state, reports }) => Verdict::True { state, reports: Arc::new(reports) },
             Ok(Replay::Different { contest, computed, .. }) => Verdict::False { contest: Arc::new(*contest), computed },
             Err(error) => Verdict::Unreadable(error.to_string()),
         };
-        self.known.insert((event.commitment, accumulator), (Arc::clone(&batch), verdict.clone()));
+        self.known.insert(key, (Arc::clone(&batch), verdict.clone()));
         (Some(batch), verdict)
+    }
+
+    /// Takes batches for true that an earlier run found true. None: every batch is judged from now on.
+    pub(crate) fn recall(&mut self, found: HashSet<Key>) {
+        *self = Self { recalled: found, ..Self::default() };
+    }
+
+    /// Batches found true since this was last asked, whose every signature is its sender's.
+    pub(crate) fn take_found(&mut self) -> Vec<Key> {
+        std::mem::take(&mut self.found)
     }
 }
 
+/// What a batch did that was found true before.
+fn recall(domain: &Domain, batch: &Batch, before: &State, items: &[Item]) -> Result<Replay, BatchError> {
+    let (state, reports) = batch.rehearse(domain, before, items)?.recall(batch);
+    Ok(Replay::Equal { state, reports })
+}
+
 /// [`Batch::replay`], on all cores: signatures and roots ahead of what depends on them, see
-/// [`Rehearsal`](payments_protocol::Rehearsal).
+/// [`Rehearsal`](payments_protocol::Rehearsal). And whether every signature in range was its sender's.
 fn replay(
     domain: &Domain,
     batch: &Batch,
     before: &State,
     items: &[Item],
     known: &Known<'_>,
-) -> Result<Replay, BatchError> {
+) -> Result<(Replay, bool), BatchError> {
     let rehearsal = batch.rehearse(domain, before, items)?;
-    match parallel::all(rehearsal.chunks(), |chunk| rehearsal.confirm(chunk, known)) {
-        true => Ok(rehearsal.replay(batch)),
+    let genuine = parallel::all(rehearsal.chunks(), |chunk| rehearsal.confirm(chunk, known));
+    let replay = match genuine {
+        true => rehearsal.replay(batch),
         // Some signature is not its sender's: what happened is something else.
-        false => batch.replay(domain, before, items),
-    }
+        false => batch.replay(domain, before, items)?,
+    };
+    Ok((replay, genuine))
 }
 
 /// The batch, from the transaction's input; everything the event says is compared.

@@ -1,5 +1,6 @@
 //! Ordering, writing and reading beside each other, with a disk that takes as long as the test wants.
 
+use std::collections::HashSet;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::task::Poll;
 
@@ -7,6 +8,7 @@ use futures_util::future::join_all;
 use payments_protocol::{Leaf, SignedMessage};
 
 use super::*;
+use crate::chain::Key;
 use crate::chain::testing::{Layer1, User};
 use crate::layer1::StepBlock;
 use crate::store::{Identity, SqliteStore};
@@ -44,6 +46,14 @@ impl Store for SlowStore {
 
     fn blocks(&mut self) -> Result<Vec<StepBlock>, StoreError> {
         self.inner.blocks()
+    }
+
+    fn note_found(&mut self, batches: &[Key], anew: bool) -> Result<(), StoreError> {
+        self.inner.note_found(batches, anew)
+    }
+
+    fn found(&mut self) -> Result<HashSet<Key>, StoreError> {
+        self.inner.found()
     }
 
     fn put_transaction(&mut self, transaction: &OutgoingTransaction) -> Result<(), StoreError> {

@@ -19,7 +19,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use futures_util::future::{Either, join_all, ready};
 use futures_util::stream::FuturesUnordered;
-use futures_util::{SinkExt, StreamExt};
+use futures_util::{FutureExt, SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, broadcast};
@@ -38,8 +38,9 @@ const MAX_CONNECTIONS: usize = 1_024;
 /// Subscriptions of one connection.
 const MAX_SUBSCRIPTIONS: usize = 64;
 
-/// Requests of one connection that are not answered yet; it is not read from while there are so many.
-const MAX_UNANSWERED: usize = 64;
+/// Calls of one connection that are not answered yet; it is not read from while there are so many. A share of the places
+/// that all messages have, so that one connection does not take them all.
+const MAX_UNANSWERED: usize = 512;
 
 /// A peer that takes longer than this to read an answer is cut off.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -98,7 +99,7 @@ async fn over_http(State(shared): State<Shared>, headers: HeaderMap, body: Bytes
     if !is_json {
         return (StatusCode::UNSUPPORTED_MEDIA_TYPE, "send application/json").into_response();
     }
-    match answer(&shared.core, &body, &mut None).await {
+    match answer(&shared.core, &body, &mut None).1.await {
         Some(answer) => axum::Json(answer).into_response(),
         None => StatusCode::NO_CONTENT.into_response(),
     }
@@ -147,29 +148,35 @@ async fn converse(mut socket: WebSocket, shared: Shared) {
     let mut notices = shared.core.notices();
     let mut subscriptions = Some(Subscriptions::new(&shared.core));
     let mut unanswered = FuturesUnordered::new();
+    let mut calls_under_way = 0;
     loop {
         tokio::select! {
             () = shared.stop.cancelled() => break,
-            Some(answer) = unanswered.next() => {
+            Some((calls, answer)) = unanswered.next() => {
+                calls_under_way -= calls;
                 if let Some(answer) = answer
                     && !send(&mut socket, &answer).await
                 {
                     return;
                 }
             }
-            incoming = socket.recv(), if unanswered.len() < MAX_UNANSWERED => {
+            incoming = socket.recv(), if calls_under_way < MAX_UNANSWERED => {
                 let bytes = match incoming {
                     Some(Ok(Message::Text(text))) => Bytes::from(text),
                     Some(Ok(Message::Binary(bytes))) => bytes,
                     Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,
                     Some(Ok(Message::Close(_)) | Err(_)) | None => break,
                 };
-                let mut answer = Box::pin(answer(&shared.core, &bytes, &mut subscriptions));
+                let (calls, answer) = answer(&shared.core, &bytes, &mut subscriptions);
+                let mut answer = Box::pin(answer);
                 // Polled now, so that calls reach the core in the order in which they came.
                 match std::future::poll_fn(|context| Poll::Ready(answer.as_mut().poll(context))).await {
                     Poll::Ready(Some(answer)) if !send(&mut socket, &answer).await => return,
                     Poll::Ready(_) => {}
-                    Poll::Pending => unanswered.push(answer),
+                    Poll::Pending => {
+                        calls_under_way += calls;
+                        unanswered.push(answer.map(move |answer| (calls, answer)));
+                    }
                 }
             }
             notice = notices.recv() => {
@@ -206,25 +213,28 @@ fn lagged(subscriptions: Option<&Subscriptions>, missed: u64) -> Vec<Value> {
     active.iter().map(|(id, topic, _)| notification(*id, topic.name(), json!({ "missed": missed }))).collect()
 }
 
-/// The answer to a request. Subscriptions change at once, everything else when the future is polled.
+/// How many calls a request makes, and the answer to it. Subscriptions change at once, everything else when the future is
+/// polled.
 fn answer(
     core: &CoreHandle,
     bytes: &[u8],
     subscriptions: &mut Option<Subscriptions>,
-) -> impl Future<Output = Option<Value>> + Send + use<> {
+) -> (usize, impl Future<Output = Option<Value>> + Send + use<>) {
     match parse(bytes) {
-        Incoming::Refused(answer) => Either::Left(ready(Some(answer))),
-        Incoming::One(call) => Either::Right(Either::Left(one(core, call, subscriptions))),
+        Incoming::Refused(answer) => (1, Either::Left(ready(Some(answer)))),
+        Incoming::One(call) => (1, Either::Right(Either::Left(one(core, call, subscriptions)))),
         Incoming::Many(calls) => {
+            let count = calls.len();
             let calls = calls.into_iter().map(|call| match call {
                 Ok(call) => Either::Left(one(core, call, subscriptions)),
                 Err(answer) => Either::Right(ready(Some(answer))),
             });
             let answers = join_all(calls.collect::<Vec<_>>());
-            Either::Right(Either::Right(async move {
+            let all = async move {
                 let answers: Vec<Value> = answers.await.into_iter().flatten().collect();
                 (!answers.is_empty()).then_some(Value::Array(answers))
-            }))
+            };
+            (count, Either::Right(Either::Right(all)))
         }
     }
 }

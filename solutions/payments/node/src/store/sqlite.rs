@@ -1,5 +1,6 @@
 //! [`Store`] in one SQLite file.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use payments_protocol::{Record, Signature};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{Identity, LoggedMessage, OutgoingTransaction, Purpose, Store, StoreError, TransactionState};
+use crate::chain::Key;
 use crate::layer1::{BlockRef, GatewayLog, StepBlock};
 
 /// Name of the file in the data directory.
@@ -33,6 +35,12 @@ CREATE TABLE logs (block INTEGER NOT NULL REFERENCES blocks (number) ON DELETE C
 CREATE TABLE transactions (hash BLOB PRIMARY KEY, nonce INTEGER NOT NULL, purpose TEXT NOT NULL, subject INTEGER NOT NULL,
   raw BLOB NOT NULL, state TEXT NOT NULL, block INTEGER NOT NULL) STRICT;
 PRAGMA user_version = 1;
+";
+
+/// What came with version 2: batches that need not be judged again.
+const SCHEMA_2: &str = "
+CREATE TABLE found (commitment BLOB NOT NULL, accumulator BLOB NOT NULL, PRIMARY KEY (commitment, accumulator)) STRICT;
+PRAGMA user_version = 2;
 ";
 
 /// The embedded store.
@@ -62,11 +70,15 @@ impl SqliteStore {
     fn migrate(&mut self) -> Result<(), StoreError> {
         let transaction = self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Exclusive)?;
         let version: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-        match version {
-            #[allow(clippy::disallowed_methods, reason = "inside the transaction that is committed below")]
-            0 => transaction.execute_batch(SCHEMA)?,
-            1 => {}
+        let steps: &[&str] = match version {
+            0 => &[SCHEMA, SCHEMA_2],
+            1 => &[SCHEMA_2],
+            2 => &[],
             newer => return Err(StoreError::Damaged(format!("schema {newer} is of a newer version of this program"))),
+        };
+        for step in steps {
+            #[allow(clippy::disallowed_methods, reason = "inside the transaction that is committed below")]
+            transaction.execute_batch(step)?;
         }
         write_point!("node.schema.write", transaction.commit())?;
         Ok(())
@@ -285,6 +297,29 @@ impl Store for SqliteStore {
             steps.push(StepBlock { block, logs });
         }
         Ok(steps)
+    }
+
+    fn note_found(&mut self, batches: &[Key], anew: bool) -> Result<(), StoreError> {
+        let transaction = self.connection.transaction()?;
+        {
+            if anew {
+                transaction.execute("DELETE FROM found", [])?;
+            }
+            let mut insert = transaction
+                .prepare_cached("INSERT INTO found (commitment, accumulator) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?;
+            for (commitment, accumulator) in batches {
+                insert.execute(params![commitment.as_slice(), accumulator.as_slice()])?;
+            }
+        }
+        write_point!("node.found.note", transaction.commit())?;
+        Ok(())
+    }
+
+    fn found(&mut self) -> Result<HashSet<Key>, StoreError> {
+        let keys = all(&self.connection, "SELECT * FROM found", |row| {
+            Ok((hash(row, "commitment")?, hash(row, "accumulator")?))
+        })?;
+        Ok(keys.into_iter().collect())
     }
 
     fn put_transaction(&mut self, outgoing: &OutgoingTransaction) -> Result<(), StoreError> {

@@ -134,3 +134,30 @@ fn transactions_keep_their_state() {
         assert_eq!(store.transactions().expect("readable"), [outgoing.clone()]);
     }
 }
+
+#[test]
+fn batches_found_true_are_noted_once_and_forgotten_together() {
+    let dir = folder();
+    let mut store = open(&dir);
+    let key = |number: u8| (B256::repeat_byte(number), B256::repeat_byte(9));
+    store.note_found(&[key(1), key(2)], false).expect("written");
+    store.note_found(&[key(2), key(3)], false).expect("the same again");
+    assert_eq!(store.found().expect("readable"), [key(1), key(2), key(3)].into());
+    store.note_found(&[key(4)], true).expect("written");
+    assert_eq!(store.found().expect("readable"), [key(4)].into());
+}
+
+#[test]
+fn a_store_of_the_first_version_is_taken_over() {
+    let dir = folder();
+    let mut store = open(&dir);
+    let logged = logged(0);
+    store.append_messages(std::slice::from_ref(&logged)).expect("written");
+    drop(store);
+    let plain = rusqlite::Connection::open(dir.path().join("node.sqlite")).expect("a database");
+    plain.execute("DROP TABLE found", []).expect("dropped");
+    plain.pragma_update(None, "user_version", 1).expect("as it was");
+    drop(plain);
+    let mut store = open(&dir);
+    assert_eq!((store.messages().expect("readable"), store.found().expect("readable").len()), (vec![logged], 0));
+}

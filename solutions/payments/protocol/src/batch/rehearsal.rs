@@ -94,6 +94,14 @@ impl Rehearsal {
         Replay::Equal { state, reports }
     }
 
+    /// The state and the reports of a batch that was found true before, its roots taken as claimed: nothing is hashed.
+    pub fn recall(self, batch: &Batch) -> (State, Vec<ChunkReport>) {
+        let state = self.chunks.last().map_or(self.before, |last| last.after.clone());
+        let chunks = self.chunks.into_iter().zip(&batch.roots);
+        let reports = chunks.map(|(Rehearsed { outcomes, fees, .. }, &root)| ChunkReport { outcomes, fees, root });
+        (state, reports.collect())
+    }
+
     /// `batch` with the roots that it leads to: what [`Batch::build`] gives. Only when **every** chunk was confirmed.
     pub fn build(self, mut batch: Batch) -> BuiltBatch {
         batch.roots = self.chunks.iter().map(|rehearsed| rehearsed.after.root()).collect();

@@ -147,3 +147,18 @@ proptest! {
         prop_assert_eq!(witness.root_with(account, after.hash(account)), Ok(state.root()));
     }
 }
+
+#[test]
+fn hashing_part_by_part_gives_the_same_root() {
+    for accounts in [0u32, 1, 2, 50, 2_000] {
+        let fill = || -> State {
+            let account = |n: u32| Address::from_slice(&keccak256(n.to_be_bytes())[..20]);
+            (0..accounts).map(|n| (account(n), Leaf { balance: u128::from(n) + 1, ..Leaf::default() })).collect()
+        };
+        let (whole, parts) = (fill(), fill());
+        for part in (0..=u8::MAX).rev() {
+            parts.hash_part(part);
+        }
+        assert_eq!(parts.root(), whole.root());
+    }
+}

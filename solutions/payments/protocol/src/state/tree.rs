@@ -50,6 +50,21 @@ impl Tree {
         }
     }
 
+    /// Computes the hashes below the place that the first `bits` bits of `slot` lead to.
+    pub(super) fn hash_below(&self, slot: &Slot, bits: usize) {
+        let mut node = self.root.as_ref();
+        while let Some(Node::Branch(branch)) = node {
+            let child = &branch.children[slot.bit(branch.depth)];
+            match child {
+                Node::Branch(next) if next.depth < bits => node = Some(child),
+                _ => {
+                    branch.top(slot.bit(branch.depth));
+                    return;
+                }
+            }
+        }
+    }
+
     pub(super) fn get(&self, slot: &Slot) -> Option<&Entry> {
         let entry = self.root.as_ref()?.nearest(slot);
         (entry.slot == *slot).then_some(entry)

@@ -106,3 +106,15 @@ fn only_what_the_caller_vouches_for_is_not_recovered() {
     assert!((0..rehearsal.chunks()).all(|chunk| rehearsal.confirm(chunk, vouch)));
     assert_eq!(asked.get(), 20, "one question a record");
 }
+
+#[test]
+fn a_true_batch_is_recalled_as_it_was_replayed() {
+    for spoilt in [Spoilt::Nothing, Spoilt::Range, Spoilt::Kind] {
+        let (before, items, batch) = case(spoilt);
+        let Replay::Equal { state, reports } = batch.replay(&domain(), &before, &items).unwrap() else {
+            panic!("{spoilt:?}: a true batch")
+        };
+        let recalled = batch.rehearse(&domain(), &before, &items).unwrap().recall(&batch);
+        assert_eq!(recalled, (state, reports), "{spoilt:?}");
+    }
+}
