@@ -33,7 +33,10 @@ mod runs;
 mod trees;
 mod world;
 
+use std::path::Path;
 use std::time::Duration;
+
+use serde_json::Value;
 
 fn setting(name: &str, without: u64) -> u64 {
     std::env::var(name).ok().map_or(without, |text| text.parse().unwrap())
@@ -57,5 +60,22 @@ fn random_histories() {
     if let Ok(path) = std::env::var("PAYMENTS_HISTORIES_REPORT") {
         #[allow(clippy::disallowed_methods, reason = "a file that the caller named, for it alone")]
         std::fs::write(path, report.to_string()).unwrap();
+    }
+}
+
+/// The evidence of the deep run is of this code: some of its histories, lived through again, come to what was written down.
+#[test]
+fn recorded_histories_come_to_the_same() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../docs/evidence/payments-histories.json");
+    let evidence: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let recorded = evidence["recorded"].as_array().unwrap();
+    assert!(recorded.len() >= 3);
+    for record in &recorded[..3] {
+        let seed = record["seed"].as_u64().unwrap();
+        assert_eq!(
+            &runs::record(seed),
+            record,
+            "history {seed} is another than when the evidence was made; run `cargo xtask test --deep histories`"
+        );
     }
 }
