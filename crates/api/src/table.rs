@@ -9,8 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use entresol_host::messages::{
-    ActivityFilter, CallInput, CallerGrantInput, ConnectionInput, Decision, ExitInput, FundInput, GatewayCallInput,
-    LedgerFilter, NetworkInput, PolicyInput, ReplaceInput, SendInput, Settings, SignInput, SolutionInput, UpdateInput,
+    ActivityFilter, CallInput, CallerGrantInput, ConnectionInput, Decision, DialsInput, ExitInput, FundInput,
+    GatewayCallInput, LedgerFilter, NetworkInput, PolicyInput, ReplaceInput, SendInput, Settings, SignInput,
+    SolutionInput, UpdateInput,
 };
 use entresol_host::screen::Answer as ScreenAnswer;
 use entresol_host::{Actor, Host, Operation};
@@ -406,6 +407,7 @@ pub static METHODS: &[Method] = &[
     method!("solution_restart", Free, Solution, |c, _, actor, input| {
         c.host.solution_restart(&actor, &input.solution).await?
     }),
+    method!("solution_dials", Session, DialsInput, |c, _, actor, input| c.host.dials_set(&actor, input).await?),
     method!("gateway", Free, Solution, |c, _, actor, input| c.host.gateway(&actor, &input.solution).await?),
     method!("call", Session, CallInput, |c, _, actor, input| c.host.call(&actor, input).await?),
     method!("state", Free, StateInput, |c, _, actor, input| {

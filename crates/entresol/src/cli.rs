@@ -251,6 +251,8 @@ pub(crate) enum Solution {
     },
     /// Propose another version of a solution's package: what would change is shown, and done when you approve
     Update(SolutionUpdate),
+    /// Show or move a solution's dials: how much of the layer-2 node its plugin takes into the wallet
+    Dials(SolutionDials),
     /// Remove a solution; its keys' path stays reserved
     Remove {
         /// Handle or id
@@ -291,6 +293,22 @@ pub(crate) struct SolutionAdd {
     pub(crate) from_block: Option<u64>,
     #[command(flatten)]
     pub(crate) key: RequestKey,
+}
+
+/// `entresol solution dials`
+#[derive(Debug, Args)]
+pub(crate) struct SolutionDials {
+    /// Handle or id
+    pub(crate) solution: String,
+    /// Whom to ask: `node` (one node), `nodes` (all of its URLs, compared)
+    #[arg(long, value_name = "POSITION")]
+    pub(crate) networking: Option<String>,
+    /// What to believe: `node` (its word), `light` (what layer 1 proves)
+    #[arg(long, value_name = "POSITION")]
+    pub(crate) state: Option<String>,
+    /// Who keeps what happened: `node`, `own` (this wallet too)
+    #[arg(long, value_name = "POSITION")]
+    pub(crate) history: Option<String>,
 }
 
 /// `entresol solution update`

@@ -8,7 +8,7 @@ use crate::inspect::{abi, inspect};
 use crate::messages::{ApprovalView, ExitInput};
 use crate::text::{ether, row};
 use crate::{Actor, Host, Operation};
-use alloy::primitives::U256;
+use alloy::primitives::{Bytes, U256};
 use alloy::sol_types::SolCall;
 use entresol_layer1::CallRequest;
 use entresol_package::Manifest;
@@ -16,7 +16,8 @@ use entresol_package::manifest::GATEWAY;
 use entresol_store::Solution;
 
 impl Host {
-    /// Proposes to ask the gateway for everything that a layer-2 account owns.
+    /// Proposes to ask the gateway for everything that a layer-2 account owns; with `fund`, and where the account lacks
+    /// the fee, first to send it some ETH from the owner.
     ///
     /// # Errors
     /// Not authorised; not found; no gateway, or one without `requestExit()`; the account has no ETH for the fee; the
@@ -47,6 +48,9 @@ impl Host {
         let call = CallRequest { from: account.address, to: gateway.into(), value: U256::ZERO, input: calldata.into() };
         let price = Price::of(network.estimate_gas(&call).await?, &network.fees().await?);
         let balance = network.balance(account.address).await?;
+        if balance < price.now && input.fund {
+            return self.fund_exit(actor, &solution, &call, price.ceiling.saturating_sub(balance), input).await;
+        }
         if balance < price.now {
             return Err(HostError::new(
                 code::TRANSACTION_REJECTED,
@@ -104,6 +108,74 @@ impl Host {
                 stored.digest().to_string(),
                 &stored,
                 format!("Leave {name} with everything that its layer-2 account {} owns?", input.account),
+            )?
+        })
+        .await
+    }
+
+    /// Proposes what comes before an exit: ETH for its fee, from the owner. Asks no plugin, for there may be none.
+    async fn fund_exit(
+        &self,
+        actor: &Actor,
+        solution: &Solution,
+        exit: &CallRequest,
+        value: U256,
+        input: ExitInput,
+    ) -> Result<ApprovalView, HostError> {
+        let spec = &solution.spec;
+        let runtime = self.runtime(&spec.network)?;
+        let network = &runtime.network;
+        let owner = self.owner(spec.owner_index)?;
+        let call = CallRequest { from: owner.address, to: exit.from.into(), value, input: Bytes::new() };
+        let price = Price::of(network.estimate_gas(&call).await?, &network.fees().await?);
+        let (has, needed) = (network.balance(owner.address).await?, value.saturating_add(price.now));
+        let from = owner.address.to_checksum(None);
+        if has < needed {
+            return Err(HostError::new(
+                code::TRANSACTION_REJECTED,
+                format!(
+                    "leaving {} costs its layer-2 account a fee, and neither it nor your account {} ({from}) can pay it: \
+                     {} are needed on {}, {} are there; send some ETH to {from}",
+                    spec.name,
+                    spec.owner_index,
+                    ether(needed),
+                    spec.network,
+                    ether(has),
+                ),
+            ));
+        }
+        let rows = vec![
+            row("Network", format!("{} (chain {})", spec.network, network.chain_id())),
+            row("From", format!("{from} (account {})", spec.owner_index)),
+            row("To", format!("{} (layer-2 account {} of {})", exit.from.to_checksum(None), input.account, spec.name)),
+            row("Sends", ether(value)),
+            row("Fee", format!("about {}, at most {}", ether(price.now), ether(price.ceiling))),
+            row("Then", format!("ask again to leave: `entresol exit {} --account {}`", input.solution, input.account)),
+        ];
+        let stored = CallIntent {
+            intent: transaction(network.chain_id(), &call, price.ceiling),
+            network: spec.network.clone(),
+            signer: Signer::Owner { index: spec.owner_index },
+            role: "fund".to_owned(),
+            function: String::new(),
+            deadline: None,
+            before: None,
+        };
+        self.submit(Proposal {
+            request_key: input.request_key,
+            solution: Some(solution.id),
+            rows,
+            ..Proposal::new(
+                "fund",
+                Requester::of(actor),
+                stored.digest().to_string(),
+                &stored,
+                format!(
+                    "Send {} to layer-2 account {} of {}, for the fee of leaving?",
+                    ether(value),
+                    input.account,
+                    spec.name
+                ),
             )?
         })
         .await

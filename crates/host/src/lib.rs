@@ -13,6 +13,7 @@
 //! | `schedule`, `notices`, `screens` | what plugins have waiting, said and shown |
 //! | `calls` | actions called from outside, published state |
 //! | `site` | what websites and local apps see of layer 1, and what they are told |
+//! | `dials` | how much of the layer-2 node a plugin takes into the wallet |
 //! | `approvals` | the queue, the decision, the execution of what was approved |
 //! | `profiles`, `apps` | who may connect from outside: paired browsers, local apps |
 //! | `attempts` | wrong passphrases slow the next ones down |
@@ -27,6 +28,7 @@ mod backup;
 pub mod callers;
 mod calls;
 pub mod decode;
+mod dials;
 mod duties;
 pub mod effects;
 pub mod error;

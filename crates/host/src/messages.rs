@@ -138,6 +138,35 @@ pub struct UpdateInput {
     pub request_key: Option<String>,
 }
 
+/// Parameters of `solution_dials`: where the dials shall stand. Those that are absent stay.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DialsInput {
+    /// Handle or id of the solution.
+    pub solution: String,
+    /// `node`, `nodes` or `peers`, as far as the plugin offers it.
+    #[serde(default)]
+    pub networking: Option<String>,
+    /// `node`, `light` or `full`, as far as the plugin offers it.
+    #[serde(default)]
+    pub state: Option<String>,
+    /// `node`, `own` or `all`, as far as the plugin offers it.
+    #[serde(default)]
+    pub history: Option<String>,
+}
+
+/// One dial of a solution.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct DialView {
+    /// `networking`, `state` or `history`.
+    pub name: String,
+    /// Where it stands.
+    pub position: String,
+    /// Where it may stand, the plugin's default first.
+    pub positions: Vec<String>,
+}
+
 /// A registered solution.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -177,6 +206,9 @@ pub struct SolutionView {
     pub state_types: Vec<ParamView>,
     /// Permissions granted.
     pub grants: Vec<String>,
+    /// How much of the layer-2 node the plugin takes into the wallet.
+    #[serde(default)]
+    pub dials: Vec<DialView>,
 }
 
 /// One typed action.
@@ -494,6 +526,9 @@ pub struct ExitInput {
     /// Index of the layer-2 account.
     #[serde(default)]
     pub account: u32,
+    /// Where the account lacks ETH for the fee: propose to send it some from the owner, instead of an error.
+    #[serde(default)]
+    pub fund: bool,
     /// Idempotency: the same key gives the same approval.
     #[serde(default)]
     pub request_key: Option<String>,

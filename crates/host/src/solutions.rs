@@ -604,6 +604,7 @@ impl Host {
             state_names: interface.state.iter().map(|state| state.name.clone()).collect(),
             state_types: interface.state.iter().map(crate::interface::Typed::view).collect(),
             grants: self.permissions(solution.id)?.iter().map(ToString::to_string).collect(),
+            dials: self.dials_of(solution)?,
         })
     }
 

@@ -9,7 +9,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use entresol_host::error::code;
-use entresol_host::messages::{CallInput, Decision, GatewayCallInput, SendInput};
+use entresol_host::messages::{CallInput, Decision, DialsInput, GatewayCallInput, SendInput};
 use entresol_host::screen::Answer;
 use entresol_host::{Actor, HostError};
 use secrecy::SecretString;
@@ -289,6 +289,11 @@ pub(crate) struct Solution {
 pub(crate) async fn solution_restart(visitor: Visitor, input: Solution) -> Told {
     visitor.context.host.solution_restart(&PAGE, &input.solution).await?;
     said("The plugin starts afresh.")
+}
+
+pub(crate) async fn solution_dials(visitor: Visitor, input: DialsInput) -> Told {
+    visitor.context.host.dials_set(&PAGE, input).await?;
+    said("The dials are moved; the plugin is told.")
 }
 
 #[derive(Deserialize)]

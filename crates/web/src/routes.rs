@@ -101,6 +101,7 @@ pub static ROUTES: &[Route] = &[
     act!("policy-revoke", acts::policy_revoke),
     act!("policy-resume", acts::policy_resume),
     act!("solution-restart", acts::solution_restart),
+    act!("solution-dials", acts::solution_dials),
     act!("screen-answer", acts::screen_answer),
     act!("screen-event", acts::screen_event),
     act!("screen-close", acts::screen_close),

@@ -193,6 +193,9 @@ pub(crate) struct Exit {
     /// Number of the layer-2 account whose money leaves
     #[arg(long, default_value_t = 0)]
     pub(crate) account: u32,
+    /// Do not propose to send the account ETH for the fee where it has too little; say so instead
+    #[arg(long)]
+    pub(crate) no_fund: bool,
     #[command(flatten)]
     pub(crate) key: RequestKey,
 }

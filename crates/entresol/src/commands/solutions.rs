@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use anyhow::bail;
-use entresol_host::messages::{ActionView, ApprovalView, GatewayView, SolutionInput, SolutionView, UpdateInput};
+use entresol_host::messages::{
+    ActionView, ApprovalView, DialView, DialsInput, GatewayView, SolutionInput, SolutionView, UpdateInput,
+};
 use serde_json::{Value as Json, json};
 
 use crate::cli::{Solution, SolutionAdd};
@@ -62,6 +64,27 @@ pub(crate) async fn solution(context: &Context, command: Solution) -> anyhow::Re
             let approval: ApprovalView = daemon.get("solution_update", input).await?;
             drop(progress);
             proposed(context, &approval)
+        }
+        Solution::Dials(args) => {
+            let moves = args.networking.is_some() || args.state.is_some() || args.history.is_some();
+            let dials: Vec<DialView> = if moves {
+                let input = DialsInput {
+                    solution: args.solution,
+                    networking: args.networking,
+                    state: args.state,
+                    history: args.history,
+                };
+                daemon.get("solution_dials", input).await?
+            } else {
+                let view: SolutionView = daemon.get("solution", json!({ "solution": args.solution })).await?;
+                view.dials
+            };
+            context.out.either(&dials, |dials| {
+                table(
+                    &["Dial", "Stands at", "Offered"],
+                    dials.iter().map(|dial| [dial.name.clone(), dial.position.clone(), dial.positions.join(", ")]),
+                )
+            })
         }
         Solution::Remove { solution } => {
             daemon.call("solution_remove", json!({ "solution": solution })).await?;
@@ -138,6 +161,7 @@ fn script(text: &str) -> anyhow::Result<String> {
 }
 
 fn show(view: &SolutionView) -> String {
+    let dials: Vec<String> = view.dials.iter().map(|dial| format!("{} {}", dial.name, dial.position)).collect();
     let rows = [
         ["Id", &view.id.to_string()],
         ["Name", &view.name],
@@ -154,6 +178,7 @@ fn show(view: &SolutionView) -> String {
         ["Plugin", &view.plugin],
         ["State", &view.state_names.join(", ")],
         ["Permissions", &view.grants.join(", ")],
+        ["Dials", &dials.join(", ")],
     ];
     format!("{}\n{}", table(&[], rows.map(|row| row.map(str::to_owned))), actions_table(&view.actions))
 }

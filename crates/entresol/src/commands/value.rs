@@ -6,7 +6,7 @@ use crate::cli;
 use crate::commands::actions::arguments;
 use crate::commands::approvals::proposed;
 use crate::context::Context;
-use crate::output::Progress;
+use crate::output::{Progress, visible};
 use crate::units::parse_amount;
 
 pub(crate) async fn deposit(context: &Context, args: cli::Deposit) -> anyhow::Result<()> {
@@ -45,9 +45,28 @@ pub(crate) async fn fund(context: &Context, args: cli::Fund) -> anyhow::Result<(
 }
 
 pub(crate) async fn exit(context: &Context, args: cli::Exit) -> anyhow::Result<()> {
-    let input = ExitInput { solution: args.solution, account: args.account, request_key: args.key.request_key };
+    let (solution, account) = (args.solution.clone(), args.account);
+    let input = ExitInput { solution: args.solution, account, fund: !args.no_fund, request_key: args.key.request_key };
     let progress = Progress::new(context.out, "asking the gateway on layer 1");
-    let approval: ApprovalView = context.daemon().await?.get("exit", input).await?;
+    let mut daemon = context.daemon().await?;
+    let approval: ApprovalView = daemon.get("exit", input).await?;
     drop(progress);
-    proposed(context, &approval)
+    proposed(context, &approval)?;
+    if !context.out.is_json() {
+        let again = format!("entresol exit {} --account {account}", visible(&solution));
+        context.out.line(if approval.kind == "fund" {
+            format!(
+                "\nThe account itself has to ask, and lacks the fee. Approve this, then say `{again}` once more."
+            )
+        } else {
+            format!(
+                "\nWhat comes next, by the gateway's own rules:\n  1. The operator must serve the request in time; if it \
+                 does not, anyone may halt the layer 2, and everybody claims from layer 1.\n  2. When the challenge window \
+                 has passed, claim what left: `entresol call {} claim --param fromAddress=0x…`, or without plugin and \
+                 node, from layer 1 alone: `entresol node payments exit --from-layer1`.",
+                visible(&solution)
+            )
+        });
+    }
+    Ok(())
 }

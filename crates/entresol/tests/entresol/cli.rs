@@ -346,7 +346,7 @@ fn the_quick_start_works_by_hand() {
     let house = House::rich();
     let wallet = &house.wallet;
     house.install(&["--name", "payments"]);
-    assert_eq!(wallet.run(&["actions", "payments"]).json().as_array().map(Vec::len), Some(4));
+    assert_eq!(wallet.run(&["actions", "payments"]).json().as_array().map(Vec::len), Some(5));
     assert!(!wallet.run(&["grants", "list", "payments"]).json()["granted"].as_array().expect("a list").is_empty());
 
     let deposited = wallet.approve(&wallet.run(&["deposit", "payments", "1 ether"]));

@@ -186,7 +186,7 @@ fn money_is_sent_signed_for_and_booked() {
 
     // A layer-2 account without ETH cannot pay for its exit, and the way out is told.
     until("the first account is there", || house.state("payments")["accounts"][0]["address"].is_string().then_some(()));
-    refuse(&["exit", "payments"], 1, &["has 0 ETH", "entresol fund payments 0"]);
+    refuse(&["exit", "payments", "--no-fund"], 1, &["has 0 ETH", "entresol fund payments 0"]);
     let funded = wallet.approve(&wallet.run(&["fund", "payments", "0", "0.25 ether"]));
     assert_eq!(funded["state"], "done", "{funded}");
     let deposited = wallet.approve(&wallet.run(&["deposit", "payments", "1 ether"]));

@@ -324,7 +324,6 @@ pub(crate) fn copy_folder(from: &Path, to: &Path) {
 pub(crate) struct House {
     pub(crate) devnet: Devnet,
     pub(crate) wallet: Wallet,
-    #[allow(dead_code, reason = "it runs as long as this is held; some tests start another")]
     pub(crate) daemon: Running,
 }
 
@@ -338,16 +337,27 @@ impl House {
 
     /// The owner has 10 ETH.
     pub(crate) fn rich() -> Self {
-        let wallet = Wallet::new();
+        Self::rich_on(Wallet::new(), &[])
+    }
+
+    /// As [`rich`](Self::rich), for this wallet, on a chain with these options.
+    pub(crate) fn rich_on(wallet: Wallet, options: &[&str]) -> Self {
         let daemon = wallet.daemon();
         let owner = wallet.run(&["account", "list"]).json()[0]["address"].as_str().expect("an address").to_owned();
-        let devnet = Devnet::start(&["--fund", &owner]);
+        let devnet = Devnet::start(&[&["--fund", &owner], options].concat());
         Self::on(devnet, wallet, daemon)
     }
 
     fn on(devnet: Devnet, wallet: Wallet, daemon: Running) -> Self {
         wallet.run(&["network", "add", "devnet", &devnet.fact("rpc")]).json();
         Self { devnet, wallet, daemon }
+    }
+
+    /// Ends the daemon and starts it again.
+    pub(crate) fn restart_daemon(&mut self) {
+        self.daemon.signal(rustix::process::Signal::TERM);
+        assert!(self.daemon.child.wait().expect("waited").success(), "the daemon did not end well");
+        self.daemon = self.wallet.daemon();
     }
 
     pub(crate) fn add(&self, changes: &[&str]) -> Said {

@@ -382,7 +382,8 @@ impl Actor {
         // When nobody knows, the plugin is told to look: its data may be older than what it has signed.
         let restored = self.host.restored(self.program.solution).unwrap_or(true);
         let updated = self.host.updated(self.program.solution).unwrap_or_default();
-        let arg = json!({ "restored": restored, "updated": updated });
+        let dials = self.host.dials_told(self.program.solution).unwrap_or_default();
+        let arg = json!({ "restored": restored, "updated": updated, "dials": dials });
         let on_start = Message::Hook { id: ON_START, hook: "onStart", arg: &arg };
         let mut end = life.send(&on_start, Some(ON_START)).err().map(Refused::into_end);
         // Made once: registering with the clock and with the token at every turn of the loop costs as much as a call.

@@ -148,7 +148,7 @@
   };
 
   const wallet = host({
-    getAccount: method("wallet.getAccount", "index"),
+    getAccount: method("wallet.getAccount", "index", "options"),
     getAccounts: method("wallet.getAccounts"),
     signWithAccount: method("wallet.signWithAccount", "index", "payload"),
     exportPrivateKey: method("wallet.exportPrivateKey", "index"),

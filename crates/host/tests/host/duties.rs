@@ -293,7 +293,7 @@ async fn one_leaves_a_layer_2_without_its_plugin() {
     wallet.host().solution_remove(&USER, "probe").await.expect("removed");
     wallet.restart().await;
     let host = wallet.host();
-    let exit = |solution: &str| ExitInput { solution: solution.into(), account: 0, request_key: None };
+    let exit = |solution: &str| ExitInput { solution: solution.into(), account: 0, fund: false, request_key: None };
     says(host.exit(&USER, exit("bare")).await, code::INVALID_PARAMS, "no gateway");
     says(host.exit(&USER, exit("probe")).await, code::NOT_FOUND, "solution list");
     says(host.exit(&Actor::Plugin { solution: 1 }, exit(&id)).await, code::UNAUTHORIZED, "");

@@ -60,6 +60,7 @@ pub(crate) fn solution(all: &Solution<'_>) -> Markup {
         }
         @if view.gateway.is_some() { (deposit(view)) }
         @if !all.transfers.is_empty() { section { h2 { "Recent transfers" } (transfer_table(all.transfers)) } }
+        (dials(view))
         (permissions(all))
         (details(view))
     }
@@ -183,6 +184,56 @@ fn deposit(view: &SolutionView) -> Markup {
                 output data-keep {}
             }
         }
+    }
+}
+
+/// Only where there is something to choose.
+fn dials(view: &SolutionView) -> Markup {
+    html! {
+        @if view.dials.iter().any(|dial| dial.positions.len() > 1) {
+            section #dials {
+                h2 { "How much it checks itself" }
+                p.empty { "What the plugin takes on itself, and what it leaves to the layer-2 node." }
+                form data-act="solution-dials" data-fixed=(given(&json!({ "solution": view.name }))) {
+                    @for dial in &view.dials {
+                        div.field {
+                            label for={ "dial-" (dial.name) } { (question(&dial.name)) }
+                            select id={ "dial-" (dial.name) } name=(dial.name) {
+                                @for position in &dial.positions {
+                                    option value=(position) selected[*position == dial.position] { (meaning(&dial.name, position)) }
+                                }
+                            }
+                        }
+                    }
+                    button type="submit" { "Move the dials" }
+                    output data-keep {}
+                }
+            }
+        }
+    }
+}
+
+fn question(dial: &str) -> &'static str {
+    match dial {
+        "networking" => "Whom it asks",
+        "state" => "What it believes",
+        _ => "Who keeps what happened",
+    }
+}
+
+/// A position in plain words.
+fn meaning<'a>(dial: &str, position: &'a str) -> &'a str {
+    match (dial, position) {
+        ("networking", "node") => "one node",
+        ("networking", "nodes") => "several nodes, and compares what they say",
+        ("networking", "peers") => "other wallets",
+        ("state", "node") => "what the node says",
+        ("state", "light") => "what layer 1 proves about your accounts",
+        ("state", "full") => "nothing: it checks every batch itself",
+        ("history", "node") => "the node",
+        ("history", "own") => "this wallet keeps your own messages and proofs",
+        ("history", "all") => "this wallet keeps everything",
+        _ => position,
     }
 }
 

@@ -33,6 +33,7 @@ fn solution(actions: Vec<ActionView>, state: Vec<ParamView>) -> SolutionView {
         actions,
         state_names: state.iter().map(|state| state.name.clone()).collect(),
         state_types: state,
+        dials: Vec::new(),
         grants: Vec::new(),
     }
 }

@@ -32,6 +32,24 @@ pub(crate) struct Mined {
     pub(crate) success: bool,
 }
 
+/// Asks anvil at a host and port; panics with its error.
+pub(crate) fn ask(address: &str, method: &str, params: &Json) -> Json {
+    let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }).to_string();
+    let mut stream = TcpStream::connect(address).expect("anvil listens");
+    write!(
+        stream,
+        "POST / HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    )
+    .expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("answered");
+    let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
+    let answer: Json = serde_json::from_str(body).unwrap_or_else(|e| panic!("{e}: {answer}"));
+    assert!(answer.get("error").is_none(), "{method}: {answer}");
+    answer["result"].clone()
+}
+
 /// anvil, killed when dropped.
 #[derive(Debug)]
 pub(crate) struct Chain {
@@ -78,21 +96,7 @@ impl Chain {
 
     /// One JSON-RPC request, a connection of its own.
     pub(crate) fn ask(&self, method: &str, params: Json) -> Json {
-        let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }).to_string();
-        let mut stream = TcpStream::connect(&self.address).expect("anvil listens");
-        write!(
-            stream,
-            "POST / HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-            self.address,
-            body.len()
-        )
-        .expect("sent");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("answered");
-        let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
-        let answer: Json = serde_json::from_str(body).unwrap_or_else(|e| panic!("{e}: {answer}"));
-        assert!(answer.get("error").is_none(), "{method}: {answer}");
-        answer["result"].clone()
+        ask(&self.address, method, &params)
     }
 
     pub(crate) fn mine(&self) {
