@@ -145,6 +145,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_committed_graph_is_what_the_evidence_gives() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        // There is none before the first run.
+        let Ok(evidence) = fs::read_to_string(root.join("docs/evidence/payments-soak.json")) else { return };
+        let evidence = serde_json::from_str(&evidence).expect("JSON");
+        let committed = fs::read_to_string(root.join(GRAPH)).expect("the graph");
+        assert_eq!(graph(&evidence).expect("a graph"), committed);
+    }
+
+    #[test]
     fn a_graph_has_a_line_a_column_and_skips_what_is_missing() {
         let samples = json!({ "samples": [
             { "seconds": 0.0, "paymentsPerSecond": 10 },

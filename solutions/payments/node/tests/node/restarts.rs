@@ -9,7 +9,7 @@ use payments_node::{Misbehave, NodeArgs};
 use serde_json::{Value, json};
 use tokio::process::Child;
 
-use crate::world::{Client, ETHER, User, World, message_of, spawn, start};
+use crate::world::{Client, ETHER, PATIENCE, User, World, message_of, spawn, start};
 
 /// Deposit, then one payment after another, until the node dies. Gives the receipts that were handed out.
 async fn until_it_dies(
@@ -24,7 +24,8 @@ async fn until_it_dies(
         child.wait().await.expect("it died");
         return receipts;
     };
-    for _ in 0..200 {
+    let start = std::time::Instant::now();
+    while start.elapsed() < PATIENCE {
         if child.try_wait().expect("a child").is_some() {
             return receipts;
         }

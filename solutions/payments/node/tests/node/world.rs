@@ -33,7 +33,7 @@ pub(crate) const CHALLENGE: u64 = 600;
 /// Seconds within which the test gateway's operator must serve an inbox item.
 pub(crate) const FORCE: u64 = 86_400;
 /// Longest a condition is waited for: the machine may be busy.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A JSON-RPC client.
 #[derive(Clone, Debug)]
