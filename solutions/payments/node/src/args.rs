@@ -79,6 +79,31 @@ pub struct NodeArgs {
     #[arg(long, value_name = "ADDR")]
     pub metrics_listen: Option<SocketAddr>,
 
+    /// Readings a second of one client (an IPv4 address, or an IPv6 network of 64 bits), with a burst of twice as
+    /// many; 0 is no limit. Programs on this machine are limited only with --limit-loopback.
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    pub reads_per_second: u32,
+
+    /// Messages a second of one client, likewise.
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub sends_per_second: u32,
+
+    /// WebSocket connections of all clients together.
+    #[arg(long, value_name = "N", default_value_t = 1_024)]
+    pub max_connections: usize,
+
+    /// WebSocket connections of one client.
+    #[arg(long, value_name = "N", default_value_t = 32)]
+    pub max_connections_per_client: usize,
+
+    /// Subscriptions of one WebSocket connection.
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    pub max_subscriptions: usize,
+
+    /// Limit programs on this machine too: for a node behind a proxy that does not limit by itself.
+    #[arg(long)]
+    pub limit_loopback: bool,
+
     /// File with the operator's private key, 64 hex digits, mode 0600. Role operator only.
     #[arg(long, value_name = "FILE")]
     pub operator_key_file: Option<PathBuf>,

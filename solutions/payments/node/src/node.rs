@@ -19,7 +19,7 @@ use crate::gateway::Terms;
 use crate::key::NodeKey;
 use crate::layer1::{Follower, Layer1};
 use crate::monitor::Monitor;
-use crate::rpc::{Server, chain_text};
+use crate::rpc::{Limits, Server, chain_text};
 use crate::store::{Identity, SqliteStore, Store, StoreError};
 use crate::transactions::Transactions;
 
@@ -83,6 +83,14 @@ impl Node {
         let final_at = args.final_at.unwrap_or(if local { FinalAt::Latest } else { FinalAt::Finalized });
         let domain = Domain::new(chain_id, args.gateway);
         let sender = key.as_ref().map(NodeKey::address);
+        let limits = Limits {
+            reads: args.reads_per_second,
+            sends: args.sends_per_second,
+            connections: args.max_connections,
+            connections_per_client: args.max_connections_per_client,
+            subscriptions: args.max_subscriptions,
+            loopback: args.limit_loopback,
+        };
         let setup = Setup {
             role: args.role,
             key,
@@ -113,7 +121,7 @@ impl Node {
         let (core, core_end) = core.start().map_err(NodeError::Thread)?;
         let stop = CancellationToken::new();
         let (mut tasks, address) = (JoinSet::new(), server.address());
-        let serving = server.serve(core.clone(), stop.clone());
+        let serving = server.serve(core.clone(), limits, stop.clone());
         tasks.spawn(async move { serving.await.map_err(NodeError::Serve) });
         let metrics_address = monitor.as_ref().map(Monitor::address);
         if let Some(monitor) = monitor {

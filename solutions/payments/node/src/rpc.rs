@@ -1,9 +1,11 @@
 //! JSON-RPC 2.0: requests, answers, errors. No transport in here.
 
+mod limits;
 mod methods;
 mod server;
 mod subscriptions;
 
+pub(crate) use limits::Limits;
 pub(crate) use methods::chain_text;
 pub(crate) use server::Server;
 pub(crate) use subscriptions::{Interest, Interests, Notice, Topic};

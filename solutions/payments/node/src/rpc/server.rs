@@ -1,54 +1,46 @@
 //! One port: JSON-RPC over HTTP POST and over WebSocket, at `/`.
 //!
-//! Each WebSocket connection has one task that reads, calls and writes; notifications arrive in the same task from a
-//! broadcast channel. A connection that reads too slowly misses notifications and is told so; it never slows the core.
+//! **Who owns whom.** Each WebSocket connection has one task that reads and calls, and one that writes, with a bounded
+//! outbox between them; notifications reach the first from a broadcast channel. A peer that does not read fills its outbox
+//! and is cut off: it slows neither the core nor anybody else. When the node stops, the connections answer what they have
+//! accepted, say goodbye and end within [`GRACE`].
+//!
 //! Calls do not wait for each other's answers, neither those of one batch nor those of one connection: they reach the
 //! core in the order in which they came, and are answered as each is done.
 
+mod connection;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::task::Poll;
-use std::time::Duration;
+use std::time::Instant;
+
+use std::future::ready;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::{ConnectInfo, DefaultBodyLimit, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use futures_util::future::{Either, join_all, ready};
-use futures_util::stream::FuturesUnordered;
-use futures_util::{FutureExt, SinkExt, StreamExt};
+use futures_util::future::{Either, join_all};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, broadcast};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
-use super::{
-    Call, Incoming, Interest, MAX_REQUEST, Notice, RpcError, Topic, code, failure, methods, notification, parse,
-    success,
-};
+use super::limits::{Kind, Limiter, Limits};
+use super::{Call, GRACE, Incoming, Interest, MAX_REQUEST, RpcError, Topic, code, failure, methods, parse, success};
 use crate::core::CoreHandle;
 use crate::metrics::Metrics;
-
-/// WebSocket connections at one time. Each costs a task and a small buffer.
-const MAX_CONNECTIONS: usize = 1_024;
-
-/// Subscriptions of one connection.
-const MAX_SUBSCRIPTIONS: usize = 64;
-
-/// Calls of one connection that are not answered yet; it is not read from while there are so many. A share of the places
-/// that all messages have, so that one connection does not take them all.
-const MAX_UNANSWERED: usize = 512;
-
-/// A peer that takes longer than this to read an answer is cut off.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Clone)]
 struct Shared {
     core: CoreHandle,
     connections: Arc<Semaphore>,
+    limiter: Arc<Limiter>,
+    tracker: TaskTracker,
     stop: CancellationToken,
 }
 
@@ -70,15 +62,29 @@ impl Server {
         self.address
     }
 
-    /// Answers until `stop`.
-    pub(crate) async fn serve(self, core: CoreHandle, stop: CancellationToken) -> std::io::Result<()> {
-        let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-        let shared = Shared { core, connections, stop: stop.clone() };
+    /// Answers until `stop`, and what was accepted before it for at most [`GRACE`] longer.
+    pub(crate) async fn serve(self, core: CoreHandle, limits: Limits, stop: CancellationToken) -> std::io::Result<()> {
+        let connections = Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS)));
+        let (limiter, tracker) = (Arc::new(Limiter::new(limits)), TaskTracker::new());
+        let shared = Shared { core, connections, limiter, tracker: tracker.clone(), stop: stop.clone() };
         let router = Router::new()
             .route("/", post(over_http).get(over_websocket))
             .layer(DefaultBodyLimit::max(MAX_REQUEST))
-            .with_state(shared);
-        axum::serve(self.listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
+            .with_state(shared)
+            .into_make_service_with_connect_info::<SocketAddr>();
+        let serving = async {
+            let served =
+                axum::serve(self.listener, router).with_graceful_shutdown(stop.clone().cancelled_owned()).await;
+            // Upgraded connections are no longer the server's.
+            tracker.close();
+            tracker.wait().await;
+            served
+        };
+        tokio::select! {
+            served = serving => served,
+            // Somebody sends his request byte by byte, or does not read his answer.
+            () = async { stop.cancelled().await; tokio::time::sleep(GRACE).await } => Ok(()),
+        }
     }
 }
 
@@ -88,7 +94,12 @@ fn from_a_browser(headers: &HeaderMap) -> bool {
     headers.contains_key(header::ORIGIN) || headers.contains_key("sec-fetch-site")
 }
 
-async fn over_http(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) -> Response {
+async fn over_http(
+    State(shared): State<Shared>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
     if from_a_browser(&headers) {
         return (StatusCode::FORBIDDEN, "web pages are not answered").into_response();
     }
@@ -99,23 +110,58 @@ async fn over_http(State(shared): State<Shared>, headers: HeaderMap, body: Bytes
     if !is_json {
         return (StatusCode::UNSUPPORTED_MEDIA_TYPE, "send application/json").into_response();
     }
-    match answer(&shared.core, &body, &mut None).1.await {
-        Some(answer) => axum::Json(answer).into_response(),
+    let answer = answer(&shared, peer, &body, &mut None).1.await;
+    match answer {
+        Some(answer) => match retry_after(&answer) {
+            Some(seconds) => {
+                let again = [(header::RETRY_AFTER, seconds)];
+                (StatusCode::TOO_MANY_REQUESTS, again, axum::Json(answer)).into_response()
+            }
+            None => axum::Json(answer).into_response(),
+        },
         None => StatusCode::NO_CONTENT.into_response(),
     }
 }
 
-async fn over_websocket(State(shared): State<Shared>, headers: HeaderMap, upgrade: WebSocketUpgrade) -> Response {
+/// Seconds after which to come again, when the one call that was made met a rate limit.
+fn retry_after(answer: &Value) -> Option<String> {
+    answer["error"]["data"]["retryAfter"].as_str().map(str::to_owned)
+}
+
+async fn over_websocket(
+    State(shared): State<Shared>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+    upgrade: WebSocketUpgrade,
+) -> Response {
     if from_a_browser(&headers) {
         return (StatusCode::FORBIDDEN, "web pages are not answered").into_response();
     }
     let Ok(permit) = Arc::clone(&shared.connections).try_acquire_owned() else {
         return (StatusCode::SERVICE_UNAVAILABLE, "too many connections").into_response();
     };
+    if !shared.limiter.connect(peer.ip()) {
+        return (StatusCode::TOO_MANY_REQUESTS, "too many connections from your address").into_response();
+    }
+    let counted = Counted { limiter: Arc::clone(&shared.limiter), peer };
+    // Counted from here on, so that a stopping node waits for an upgrade that is under way.
+    let token = shared.tracker.token();
     upgrade.max_message_size(MAX_REQUEST).max_frame_size(MAX_REQUEST).on_upgrade(move |socket| async move {
-        connection(socket, shared).await;
-        drop(permit);
+        connection::serve(socket, peer, shared).await;
+        drop((permit, counted, token));
     })
+}
+
+/// A connection that counts, until it is dropped: also when the upgrade comes to nothing.
+struct Counted {
+    limiter: Arc<Limiter>,
+    peer: SocketAddr,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.limiter.disconnect(self.peer.ip());
+    }
 }
 
 /// The subscriptions of one connection. They count until it is dropped.
@@ -137,96 +183,21 @@ impl Drop for Subscriptions {
     }
 }
 
-async fn connection(socket: WebSocket, shared: Shared) {
-    let metrics = Arc::clone(shared.core.metrics());
-    metrics.connection(1);
-    converse(socket, shared).await;
-    metrics.connection(-1);
-}
-
-async fn converse(mut socket: WebSocket, shared: Shared) {
-    let mut notices = shared.core.notices();
-    let mut subscriptions = Some(Subscriptions::new(&shared.core));
-    let mut unanswered = FuturesUnordered::new();
-    let mut calls_under_way = 0;
-    loop {
-        tokio::select! {
-            () = shared.stop.cancelled() => break,
-            Some((calls, answer)) = unanswered.next() => {
-                calls_under_way -= calls;
-                if let Some(answer) = answer
-                    && !send(&mut socket, &answer).await
-                {
-                    return;
-                }
-            }
-            incoming = socket.recv(), if calls_under_way < MAX_UNANSWERED => {
-                let bytes = match incoming {
-                    Some(Ok(Message::Text(text))) => Bytes::from(text),
-                    Some(Ok(Message::Binary(bytes))) => bytes,
-                    Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,
-                    Some(Ok(Message::Close(_)) | Err(_)) | None => break,
-                };
-                let (calls, answer) = answer(&shared.core, &bytes, &mut subscriptions);
-                let mut answer = Box::pin(answer);
-                // Polled now, so that calls reach the core in the order in which they came.
-                match std::future::poll_fn(|context| Poll::Ready(answer.as_mut().poll(context))).await {
-                    Poll::Ready(Some(answer)) if !send(&mut socket, &answer).await => return,
-                    Poll::Ready(_) => {}
-                    Poll::Pending => {
-                        calls_under_way += calls;
-                        unanswered.push(answer.map(move |answer| (calls, answer)));
-                    }
-                }
-            }
-            notice = notices.recv() => {
-                let outgoing = match notice {
-                    Ok(notice) => matching(subscriptions.as_ref(), &notice),
-                    Err(broadcast::error::RecvError::Lagged(missed)) => lagged(subscriptions.as_ref(), missed),
-                    Err(broadcast::error::RecvError::Closed) => break,
-                };
-                for value in outgoing {
-                    if !send(&mut socket, &value).await {
-                        return;
-                    }
-                }
-            }
-        }
-    }
-    let _ = tokio::time::timeout(WRITE_TIMEOUT, socket.close()).await;
-}
-
-async fn send(socket: &mut WebSocket, value: &Value) -> bool {
-    let text = Message::Text(value.to_string().into());
-    matches!(tokio::time::timeout(WRITE_TIMEOUT, socket.send(text)).await, Ok(Ok(())))
-}
-
-fn matching(subscriptions: Option<&Subscriptions>, notice: &Notice) -> Vec<Value> {
-    let active = subscriptions.map(|s| s.active.as_slice()).unwrap_or_default();
-    let wanted = active.iter().filter(|(_, topic, _)| *topic == notice.topic);
-    wanted.map(|(id, topic, _)| notification(*id, topic.name(), notice.body.clone())).collect()
-}
-
-/// A slow reader learns that it missed something, and asks anew.
-fn lagged(subscriptions: Option<&Subscriptions>, missed: u64) -> Vec<Value> {
-    let active = subscriptions.map(|s| s.active.as_slice()).unwrap_or_default();
-    active.iter().map(|(id, topic, _)| notification(*id, topic.name(), json!({ "missed": missed }))).collect()
-}
-
 /// How many calls a request makes, and the answer to it. Subscriptions change at once, everything else when the future is
 /// polled.
 fn answer(
-    core: &CoreHandle,
+    shared: &Shared,
+    peer: SocketAddr,
     bytes: &[u8],
     subscriptions: &mut Option<Subscriptions>,
 ) -> (usize, impl Future<Output = Option<Value>> + Send + use<>) {
     match parse(bytes) {
         Incoming::Refused(answer) => (1, Either::Left(ready(Some(answer)))),
-        Incoming::One(call) => (1, Either::Right(Either::Left(one(core, call, subscriptions)))),
+        Incoming::One(call) => (1, Either::Right(Either::Left(one(shared, peer, call, subscriptions)))),
         Incoming::Many(calls) => {
             let count = calls.len();
             let calls = calls.into_iter().map(|call| match call {
-                Ok(call) => Either::Left(one(core, call, subscriptions)),
+                Ok(call) => Either::Left(one(shared, peer, call, subscriptions)),
                 Err(answer) => Either::Right(ready(Some(answer))),
             });
             let answers = join_all(calls.collect::<Vec<_>>());
@@ -240,17 +211,19 @@ fn answer(
 }
 
 fn one(
-    core: &CoreHandle,
+    shared: &Shared,
+    peer: SocketAddr,
     call: Call,
     subscriptions: &mut Option<Subscriptions>,
 ) -> impl Future<Output = Option<Value>> + Send + use<> {
     let Call { id, method, params } = call;
-    core.metrics().request();
-    let outcome = match method.as_str() {
-        "l2_subscribe" => Either::Left(ready(subscribe(core, subscriptions, &params))),
-        "l2_unsubscribe" => Either::Left(ready(unsubscribe(subscriptions, &params))),
-        _ => {
-            let core = core.clone();
+    shared.core.metrics().request();
+    let outcome = match (allowed(shared, peer, &method), method.as_str()) {
+        (Err(error), _) => Either::Left(ready(Err(error))),
+        (Ok(()), "l2_subscribe") => Either::Left(ready(subscribe(shared, subscriptions, &params))),
+        (Ok(()), "l2_unsubscribe") => Either::Left(ready(unsubscribe(subscriptions, &params))),
+        (Ok(()), _) => {
+            let core = shared.core.clone();
             Either::Right(async move { methods::call(&core, &method, params).await })
         }
     };
@@ -263,20 +236,31 @@ fn one(
     }
 }
 
-fn subscribe(core: &CoreHandle, subscriptions: &mut Option<Subscriptions>, params: &Value) -> Result<Value, RpcError> {
+fn allowed(shared: &Shared, peer: SocketAddr, method: &str) -> Result<(), RpcError> {
+    let kind = match method {
+        "l2_sendMessage" | "l2_submitReceipt" => Kind::Send,
+        _ => Kind::Read,
+    };
+    shared.limiter.take(peer.ip(), kind, Instant::now()).map_err(|wait| {
+        shared.core.metrics().rate_limit();
+        let seconds = wait.as_secs_f64().ceil().max(1.0);
+        let text = format!("too many requests from your address; try again in {seconds} s");
+        RpcError::with(code::BUSY, text, json!({ "retryAfter": seconds.to_string() }))
+    })
+}
+
+fn subscribe(shared: &Shared, subscriptions: &mut Option<Subscriptions>, params: &Value) -> Result<Value, RpcError> {
     let Some(subscriptions) = subscriptions else {
         return Err(RpcError::new(code::INVALID_REQUEST, "subscribing needs a WebSocket connection"));
     };
     let topic = Topic::parse(params)?;
-    if subscriptions.active.len() >= MAX_SUBSCRIPTIONS {
-        return Err(RpcError::new(
-            code::BUSY,
-            format!("{MAX_SUBSCRIPTIONS} subscriptions are the most a connection has"),
-        ));
+    let most = shared.limiter.limits().subscriptions;
+    if subscriptions.active.len() >= most {
+        return Err(RpcError::new(code::BUSY, format!("{most} subscriptions are the most a connection has")));
     }
     subscriptions.next += 1;
     let interest = match topic {
-        Topic::Account(account) => Some(core.interests().listen(account)),
+        Topic::Account(account) => Some(shared.core.interests().listen(account)),
         Topic::Batches | Topic::Alerts => None,
     };
     subscriptions.active.push((subscriptions.next, topic, interest));

@@ -6,6 +6,7 @@ mod adversary;
 mod comparison;
 mod edges;
 mod fees;
+mod limits;
 mod metrics;
 mod operator;
 mod pipelines;
