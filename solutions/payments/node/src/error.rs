@@ -44,6 +44,9 @@ pub enum NodeError {
     /// Signals cannot be handled.
     #[error("signals cannot be handled")]
     Signals(#[source] std::io::Error),
+    /// The claim was sent, and did not succeed (yet).
+    #[error("the claim {0}")]
+    Claim(String),
     /// A part of the node ended that should not have.
     #[error("the node broke: {0}")]
     Broken(String),

@@ -19,6 +19,7 @@ mod chain;
 mod compare;
 mod core;
 mod error;
+mod exit;
 mod fees;
 mod gateway;
 mod key;
@@ -35,6 +36,7 @@ mod transactions;
 
 pub use args::{FinalAt, Misbehave, NodeArgs, Role};
 pub use error::{Layer1Error, NodeError, StoreError};
+pub use exit::{ExitArgs, ExitCall, ExitReport, Maturing, Waiting, exit_from_layer1};
 pub use node::Node;
 
 use serde::Serialize;

@@ -24,7 +24,7 @@ use crate::store::{Identity, SqliteStore, Store, StoreError};
 use crate::transactions::Transactions;
 
 /// Chains on which nothing of value lies: the only ones for built-in adversaries and for trusting the newest block.
-const LOCAL_CHAINS: [u64; 2] = [31_337, 1_337];
+pub(crate) const LOCAL_CHAINS: [u64; 2] = [31_337, 1_337];
 
 /// Seconds after which a promise that is not on layer 1 counts as withheld, unless FORCE is short. An operator may
 /// wait for cheaper layer-1 gas, but an hour is more than its users were told.

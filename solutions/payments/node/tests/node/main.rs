@@ -5,6 +5,7 @@
 mod adversary;
 mod comparison;
 mod edges;
+mod exit;
 mod fees;
 mod limits;
 mod metrics;
