@@ -61,8 +61,10 @@ async fn two_replicas_that_contest_at_once_settle_quietly() {
                 || !world.events::<Gateway::BatchSubmitted>().await.is_empty()
         })
         .await;
-    for replica in &replicas {
-        replica.client.until_status("its contest is sent", open).await;
+    // A contest is open from when it is stored; it is in the pool a little later.
+    for account in [FIRST, SECOND] {
+        let sent = json!([account, "pending"]);
+        world.layer1.until("eth_getTransactionCount", sent, "its contest is in the pool", |count| count == "0x1").await;
     }
     world.layer1.call("evm_mine", json!([])).await;
     world.layer1.call("evm_setAutomine", json!([true])).await;
@@ -86,6 +88,7 @@ async fn two_replicas_that_contest_at_once_settle_quietly() {
     world.send(RICH, 0, Gateway::collectRewardCall { reward: U256::ZERO }).await;
     assert_eq!(world.eth(winner).await - before, U256::from(ETHER / 2));
     for heard in heard {
+        world.until("both alerts came", async || heard.lock().expect("not poisoned").len() >= 2).await;
         let mut heard = heard.lock().expect("not poisoned").clone();
         heard.sort();
         assert_eq!(heard, ["contested", "false-batch"]);
