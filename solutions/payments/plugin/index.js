@@ -740,25 +740,43 @@ export default class Payments {
   }
 
   /**
-   * The proof to claim with: from the node, or the last one that was kept. In position light what the node gives is proven before the
-   * wallet is asked to pay a fee for it.
+   * The proof to claim with: from the node, or one that was kept. In position light what the node gives is proven before the wallet is
+   * asked to pay a fee for it, and a batch whose window layer 1 shows to be over is claimed from although the node does not say so yet.
    * @param {WalletAccount} account
    */
   async #exitProof(account) {
-    let why;
+    let told = null, why;
     try {
       await this.#ready();
       const exit = await this.node.call("l2_getExitProof", [account.address]);
-      if (!this.light || (await this.#proves(account, exit.proof, exit.batch))) return exit;
-      why = new PaymentsError(code.REJECTED, `the node's proof for ${account.address} does not fit layer 1: do not trust this node`);
-    } catch (error) { why = error; }
-    const kept = await this.wallet.getFromLocalDb(`proof/${account.address}`);
-    if (kept === null || !(await this.#proves(account, kept.proof, kept.batch))) throw why;
+      if (!this.light) return exit;
+      if (await this.#proves(account, exit.proof, exit.batch)) told = exit;
+      else why = new PaymentsError(code.REJECTED, `the node's proof for ${account.address} does not fit layer 1: do not trust this node`);
+      await this.#look();
+      await this.#keepProofs(account);
+    } catch (error) { why ??= error; }
+    const kept = await this.#keptProof(account);
+    if (kept !== null && (told === null || BigInt(kept.claimedAfter) > BigInt(told.claimedAfter))) return kept;
+    if (told === null) throw why;
+    return told;
+  }
+
+  /** What was proven before and can be claimed without any node; null if nothing. @param {WalletAccount} account */
+  async #keptProof(account) {
+    const { address } = account;
     const halted = BigInt(await this.#view("halted()")) !== 0n;
-    // After a halt the gateway pays from the last standing batch only.
-    if (halted && BigInt(kept.batch) !== BigInt(await this.#view("nextId()")) - 1n) throw why;
-    const { balance, withdrawn } = kept.proof;
-    return { batch: kept.batch, proof: kept.proof, claimedAfter: String(BigInt(withdrawn) + (halted ? BigInt(balance) : 0n)) };
+    const last = halted ? String(BigInt(await this.#view("nextId()")) - 1n) : "";
+    const candidates = [this.finals.get(address)];
+    for (const name of ["final", "newest"]) candidates.push(await this.wallet.getFromLocalDb(`proof/${name}/${address}`));
+    for (const kept of candidates) {
+      if (!kept?.proof) continue;
+      // After a halt the gateway pays from the last standing batch only, and what was not withdrawn as well.
+      if (halted ? String(kept.batch) !== last : BigInt(kept.batch) > this.finalBatch) continue;
+      if (!(await this.#proves(account, kept.proof, kept.batch))) continue;
+      const { balance, withdrawn } = kept.proof;
+      return { batch: kept.batch, proof: kept.proof, claimedAfter: String(BigInt(withdrawn) + (halted ? BigInt(balance) : 0n)) };
+    }
+    return null;
   }
 
   /** Asks the gateway for everything that the account has, from the account's own key: no node and no operator is needed. @param {{ fromAddress: string }} params @returns {Promise<string>} the transaction */
@@ -1393,7 +1411,7 @@ export default class Payments {
     });
     if (leaf === null || !(await this.#proves(account, leaf.proof, batch))) return;
     const { balance, withdrawn, nonce, head } = leaf.proof;
-    this.finals.set(address, { batch, balance, withdrawn, nonce, head });
+    this.finals.set(address, { batch, proof: leaf.proof, balance, withdrawn, nonce, head });
     if (own && isUsed(leaf)) await this.wallet.persist(`proof/final/${address}`, { batch, proof: leaf.proof });
   }
 

@@ -93,7 +93,12 @@ pub(crate) struct Running {
 
 impl Running {
     /// Starts a server and waits for its ready line.
-    pub(crate) fn start(mut command: Command) -> Self {
+    pub(crate) fn start(command: Command) -> Self {
+        Self::start_or_say(command, String::new)
+    }
+
+    /// The same; should it end before, the failure says also what `words` gives.
+    fn start_or_say(mut command: Command, words: impl FnOnce() -> String) -> Self {
         let mut child = command.stdout(Stdio::piped()).process_group(0).spawn().expect("started");
         let mut line = String::new();
         let stdout = child.stdout.take().expect("piped");
@@ -104,7 +109,9 @@ impl Running {
             if let Ok(ready) = serde_json::from_str(&line) {
                 break ready;
             }
-            assert!(read > 0, "a server ended before it was ready; it said {line:?}");
+            if read == 0 {
+                panic!("a server ended before it was ready; it said {line:?} {}", words());
+            }
         };
         Self { child, ready }
     }
@@ -254,9 +261,12 @@ impl Devnet {
     pub(crate) fn start(options: &[&str]) -> Self {
         // Killed at the end, it cannot tidy up after itself.
         let temporary = tempfile::tempdir().expect("a directory");
+        let log = temporary.path().join("stderr");
+        let stderr = std::fs::File::create(&log).expect("created");
         let mut command = entresol();
-        command.args(["--json", "devnet"]).args(options).env("TMPDIR", temporary.path()).stderr(Stdio::null());
-        Self { running: Running::start(command), _temporary: temporary }
+        command.args(["--json", "devnet"]).args(options).env("TMPDIR", temporary.path()).stderr(stderr);
+        let words = || std::fs::read_to_string(&log).unwrap_or_default();
+        Self { running: Running::start_or_say(command, words), _temporary: temporary }
     }
 
     pub(crate) fn fact(&self, name: &str) -> String {
