@@ -146,32 +146,45 @@ export const encodePosted = (message, signature) => {
   return abi(BigInt(message.value), BigInt(message.fee), BigInt(message.nonce), message.prev, r, s, v);
 };
 
+/** @param {string} account @returns {bigint} its path in the tree of accounts, the highest of 160 bits first from the root */
+const pathOf = (account) => BigInt(keccak(account.toLowerCase()).slice(0, 42));
+
+/** Whether a value out of JSON has one spelling and one length in a hash. @param {RegExp} form @param {unknown} value */
+const isOfForm = (form, value) => typeof value === "string" && form.test(value);
+const isAddress = isOfForm.bind(null, /^0x[0-9a-f]{40}$/i), isWord = isOfForm.bind(null, /^0x[0-9a-f]{64}$/i), isNumber = isOfForm.bind(null, /^[0-9]{1,39}$/);
+
+const EMPTY_LEAF = { balance: "0", withdrawn: "0", nonce: "0", head: ZERO_WORD };
+
 /**
- * The root to which a leaf and its siblings lead, in the sparse Merkle tree of depth 160 keyed by the hashed address.
+ * What an account has by a witness that leads to the root: its own leaf, or nothing where the path ends at nothing or at a neighbour's.
+ * @param {string} account @param {any} witness as `l2_getAccount` gives it @returns {any}
+ */
+export const leafOf = (account, witness) => (isAddress(witness?.account) && same(account, witness.account) ? witness : EMPTY_LEAF);
+
+/**
+ * The root to which a witness of an account leads, in the sparse Merkle tree keyed by the hashed address: a subtree with one
+ * leaf is that leaf, so a path is as long as it takes to part it from all others. Null if the leaf at its end cannot lie there.
+ *
+ * A witness is a node's word, so its every part must have its one length. An address with zeros before it hashes to the same leaf and has
+ * another path: the account's own leaf would pass for a neighbour's, and prove that it has nothing. So would four words for a sibling.
  * @param {string} account @param {any} witness as `l2_getAccount` gives it
  */
 export const rootOf = (account, witness) => {
-  const fields = [witness.balance, witness.withdrawn, witness.nonce].map(BigInt);
-  const empty = fields.every((field) => field === 0n) && witness.head === ZERO_WORD;
-  // An empty slot hashes to zero whoever is named; a leaf must be the account's own.
-  if (!empty && !same(account, witness.account)) return null;
-  let node = empty ? ZERO_WORD : keccak(abi(account, ...fields, witness.head));
-  let path = BigInt(keccak(account.toLowerCase()).slice(0, 42));
-  let bitmap = BigInt(witness.bitmap);
-  let used = 0;
-  for (let level = 0; level < 160; level++) {
-    let sibling = ZERO_WORD;
-    if (bitmap & 1n) {
-      if (used === witness.siblings.length) return null;
-      sibling = witness.siblings[used++];
-    }
-    if (node !== ZERO_WORD || sibling !== ZERO_WORD) {
-      node = keccak("0x" + (path & 1n ? sibling.slice(2) + node.slice(2) : node.slice(2) + sibling.slice(2)));
-    }
+  const { account: owner, balance, withdrawn, nonce, head, siblings } = witness ?? {};
+  if (!isAddress(owner) || ![balance, withdrawn, nonce].every(isNumber) || !isWord(head)) return null;
+  if (!Array.isArray(siblings) || siblings.length > 160 || !siblings.every(isWord)) return null;
+  const fields = [balance, withdrawn, nonce].map(BigInt);
+  const empty = fields.every((field) => field === 0n) && head === ZERO_WORD;
+  const above = BigInt(160 - siblings.length);
+  let path = pathOf(account) >> above;
+  // Another's leaf proves that the account has none, where both paths lead.
+  if (!empty && pathOf(owner) >> above !== path) return null;
+  let node = empty ? ZERO_WORD : keccak(abi(owner, ...fields, head));
+  for (const sibling of siblings) {
+    node = keccak("0x" + (path & 1n ? sibling.slice(2) + node.slice(2) : node.slice(2) + sibling.slice(2)));
     path >>= 1n;
-    bitmap >>= 1n;
   }
-  return used === witness.siblings.length && bitmap === 0n ? node : null;
+  return node;
 };
 
 // ---- what is judged from it: no I/O here -------------------------------------------------------------------------
@@ -733,7 +746,7 @@ export default class Payments {
     const fields = { account: account.address, recipient, claimedBefore: before, claimedAfter: after };
     const signature = await this.#sign(account, "ClaimTo", fields);
     const { proof } = exit;
-    const witness = [proof.account, proof.balance, proof.withdrawn, proof.nonce, proof.head, proof.bitmap, proof.siblings];
+    const witness = [proof.account, proof.balance, proof.withdrawn, proof.nonce, proof.head, proof.siblings];
     const { transaction } = await this.wallet.withdraw({ function: "claim", args: [exit.batch, witness, recipient, signature] });
     this.#refreshSoon();
     return transaction;
@@ -773,7 +786,7 @@ export default class Payments {
       // After a halt the gateway pays from the last standing batch only, and what was not withdrawn as well.
       if (halted ? String(kept.batch) !== last : BigInt(kept.batch) > this.finalBatch) continue;
       if (!(await this.#proves(account, kept.proof, kept.batch))) continue;
-      const { balance, withdrawn } = kept.proof;
+      const { balance, withdrawn } = leafOf(address, kept.proof);
       return { batch: kept.batch, proof: kept.proof, claimedAfter: String(BigInt(withdrawn) + (halted ? BigInt(balance) : 0n)) };
     }
     return null;
@@ -1233,8 +1246,8 @@ export default class Payments {
     if (known?.verified && known.root === leaf.root && known.batch === leaf.batch && LEAF_FIELDS.every((name) => leaf[name] === known[name])) {
       leaf.verified = true;
     } else {
-      const { proof } = leaf;
-      let fits = LEAF_FIELDS.every((name) => String(proof[name]) === String(leaf[name])) && rootOf(address, proof) === leaf.root;
+      const shown = leafOf(address, leaf.proof);
+      let fits = LEAF_FIELDS.every((name) => String(shown[name]) === String(leaf[name])) && rootOf(address, leaf.proof) === leaf.root;
       if (fits) {
         const batch = await this.#batch(leaf.batch);
         leaf.verified = batch?.root === leaf.root;
@@ -1410,7 +1423,7 @@ export default class Payments {
       return null;
     });
     if (leaf === null || !(await this.#proves(account, leaf.proof, batch))) return;
-    const { balance, withdrawn, nonce, head } = leaf.proof;
+    const { balance, withdrawn, nonce, head } = leafOf(address, leaf.proof);
     this.finals.set(address, { batch, proof: leaf.proof, balance, withdrawn, nonce, head });
     if (own && isUsed(leaf)) await this.wallet.persist(`proof/final/${address}`, { batch, proof: leaf.proof });
   }

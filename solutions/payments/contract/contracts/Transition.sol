@@ -176,7 +176,7 @@ library Transition {
 
     /// @notice Uses the next witness to read the slot of `account`.
     /// @return slot The witness, for writing back.
-    /// @return leaf What lies there.
+    /// @return leaf What the account has.
     /// @return foreign Another account holds the slot (its address hashes to the same path).
     function _read(Walk memory walk, address account, Witness[] calldata witnesses)
         private
@@ -186,13 +186,10 @@ library Transition {
         uint256 number = walk.used++;
         if (number >= witnesses.length) revert BadWitness(number);
         slot = witnesses[number];
-        leaf = Tree.leafOf(slot);
-        bytes32 hash = Tree.leafHash(slot.account, leaf);
-        if (Tree.rootWith(slot, account, hash, number) != walk.root) revert BadWitness(number);
-        foreign = hash != 0 && slot.account != account;
+        (leaf, foreign) = Tree.read(slot, account, walk.root, number);
     }
 
     function _write(Walk memory walk, Witness calldata slot, address account, Leaf memory leaf) private pure {
-        walk.root = Tree.rootWith(slot, account, Tree.leafHash(account, leaf), walk.used - 1);
+        walk.root = Tree.write(slot, account, leaf);
     }
 }

@@ -9,7 +9,7 @@ uint256 constant CHUNK_SIZE = 8;
 uint256 constant CHUNK_LIMIT = 120;
 /// @dev Bytes of a message record: kind 1 | from 20 | to 20 | value 12 | fee 4 (gwei) | r 32 | s 32 | v 1.
 uint256 constant RECORD_BYTES = 122;
-/// @dev Levels of the account tree.
+/// @dev The most levels that a path in the account tree has.
 uint256 constant DEPTH = 160;
 
 /// @dev Kinds of message records.
@@ -21,7 +21,7 @@ uint8 constant ITEM_DEPOSIT = 1;
 uint8 constant ITEM_FORCED_EXIT = 2;
 uint8 constant ITEM_POSTED_WITHDRAW = 3;
 
-/// @notice What a layer-2 account is. All zero: the account does not exist, and its slot hashes to 0.
+/// @notice What a layer-2 account is. All zero: the account does not exist, and has no leaf.
 struct Leaf {
     uint128 balance;
     /// Ever withdrawn: only grows. The gateway pays what it has grown beyond `claimed`.
@@ -32,17 +32,16 @@ struct Leaf {
     bytes32 head;
 }
 
-/// @notice An account's leaf and its Merkle path.
+/// @notice The leaf at the end of an account's path, and the path. The leaf is the account's own; or there is none; or it
+/// is a neighbour's, with whom alone it shares the first `siblings.length` bits of its path: then the account has none.
 struct Witness {
-    /// Who holds the slot; without meaning when all four leaf fields are zero.
+    /// Whose leaf it is; without meaning when all four leaf fields are zero.
     address account;
     uint128 balance;
     uint128 withdrawn;
     uint64 nonce;
     bytes32 head;
-    /// Bit i (the lowest stands for the level next to the leaf) is set iff that level's sibling is not zero.
-    uint160 bitmap;
-    /// The siblings that are not zero, leaf upwards.
+    /// The sibling of every level of the path, leaf upwards: at most 160, zero where nothing lies.
     bytes32[] siblings;
 }
 
@@ -80,5 +79,6 @@ struct Opening {
     bytes32 root;
 }
 
-/// @notice Merkle path `number` (from 0) does not lead to the root, or there are too few or too many.
+/// @notice Merkle path `number` (from 0) does not lead to the root or ends at a leaf that cannot lie there, or there are
+/// too few or too many.
 error BadWitness(uint256 number);

@@ -51,16 +51,14 @@ sol! {
             address depositor;
         }
 
-        /// An account's leaf and its Merkle path. Bit i of `bitmap` (the lowest stands for the level next to the
-        /// leaf) is set iff the sibling at that level is not zero; `siblings` holds those, leaf upwards. `account`
-        /// is who holds the slot; all other fields zero: nobody does.
+        /// The leaf at the end of an account's path and the path's siblings, from the leaf upwards. `account` is whose
+        /// leaf it is: its own, or a neighbour's, then it has none; all other fields zero: nothing lies there.
         struct Witness {
             address account;
             uint128 balance;
             uint128 withdrawn;
             uint64 nonce;
             bytes32 head;
-            uint160 bitmap;
             bytes32[] siblings;
         }
 

@@ -193,7 +193,6 @@ fn witness_argument(witness: &Witness) -> PaymentsGateway::Witness {
         withdrawn: witness.withdrawn,
         nonce: witness.nonce,
         head: witness.head,
-        bitmap: witness.bitmap,
         siblings: witness.siblings.clone(),
     }
 }

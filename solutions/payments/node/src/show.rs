@@ -309,6 +309,8 @@ pub(crate) fn exit_proof(core: &Core, address: Address) -> Result<Value, RpcErro
         // What later, not yet final batches add.
         "maturing": newest.withdrawn.saturating_sub(leaf.withdrawn).to_string(),
         "halted": chain.halted,
-        "call": { "to": chain.domain.gateway(), "input": gateway::claim_input(id, &witness) },
+        // The proof of an account without a leaf may show a neighbour's: nothing to claim with.
+        "call": (witness.account == address)
+            .then(|| json!({ "to": chain.domain.gateway(), "input": gateway::claim_input(id, &witness) })),
     }))
 }

@@ -223,7 +223,7 @@ impl Accounts for Stateless<'_> {
     fn write(&mut self, account: Address, leaf: Leaf) {
         self.root_before = self.root;
         let witness = self.read.checked_sub(1).and_then(|last| self.witnesses.get(last));
-        // `read` has checked the number of siblings, so the path leads somewhere.
+        // `read` has checked the path and its end, so it leads somewhere.
         if let Some(Ok(root)) = witness.map(|witness| witness.root_with(account, leaf.hash(account))) {
             self.root = root;
         }

@@ -3,11 +3,23 @@
 //! - **slot** of an account: the first 20 bytes of keccak256(address), most significant bit first from the root. Keyed by
 //!   the *hashed* address: with raw addresses an attacker could fill a path with siblings and make fraud too large to prove; with
 //!   indices one owner could hold two leaves and a message would replay from the second.
-//! - **leaf** = `keccak256(abi.encode(account, balance, withdrawn, nonce, head))`; a leaf whose four fields are zero is 0.
-//! - **node** = `keccak256(left || right)`; of two zeros it is 0, so an empty subtree is 0 at every height.
+//! - **leaf** = `keccak256(abi.encode(account, balance, withdrawn, nonce, head))`; an account whose four fields are zero has none.
+//! - **subtree** of the slots that begin with the same bits: without a leaf it is 0; with exactly one it *is* that leaf, at whatever
+//!   height; with more it is `keccak256(left || right)` of the two subtrees that one more bit parts. The root is the subtree of all slots.
+//!
+//! So a path is as long as it takes to part a slot from all others, about the binary logarithm of the number of accounts, and not 160
+//! levels. Why that is sound:
+//! - *One state, one root.* The definition knows the leaves only, not how they came there.
+//! - *No confusion.* A leaf is the hash of 160 bytes, a node that of 64, nothing is 0. Two zeros have a parent in no tree, nor
+//!   has a leaf beside a zero: a witness that is longer or shorter than the path leads to another root.
+//! - *Nothing need ever be taken out.* Once an account has a leaf it keeps one: nonce and withdrawn never fall, and a leaf without either came
+//!   of a deposit or a payment, whose value only a message or an exit can take away, which raise the nonce. So the gateway can
+//!   insert and replace, and needs no third way. [`State::set`] can also remove, for tests.
+//! - *No long way to prove.* To make a victim's path k levels long takes 2^k attempts at an address, and to make two of one's own so
+//!   takes 2^(k/2); no path has more than 160, and the dearest contest is measured with that many everywhere.
 //!
 //! # How it is kept
-//! Only branchings and leaves are stored (a crit-bit tree): about 256 bytes an account instead of 160 nodes. Hashes are
+//! Only branchings and leaves are stored (a crit-bit tree): about 256 bytes an account. Hashes are
 //! computed when asked for and kept until something below changes. Nodes are shared between clones, so
 //! [`State::clone`] is O(1) and changing a clone copies one path: keep one state a batch for proofs and roll-back.
 
@@ -21,7 +33,7 @@ mod witness;
 
 pub use witness::{Witness, WitnessError};
 
-/// Levels between the root and the leaves.
+/// The most levels between the root and a leaf.
 pub const DEPTH: usize = 160;
 
 /// Parts of the tree that can be hashed by themselves: one for each value of a slot's first byte.
@@ -46,12 +58,12 @@ pub struct Leaf {
 }
 
 impl Leaf {
-    /// All four fields zero: the slot is empty.
+    /// All four fields zero: the account has no leaf.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// The leaf's hash in the slot of `account`; zero when empty.
+    /// The hash of `account`'s leaf; zero when empty.
     pub fn hash(&self, account: Address) -> B256 {
         if self.is_empty() {
             return B256::ZERO;
@@ -91,7 +103,7 @@ impl Slot {
 pub enum Found {
     /// The account's own leaf, or an empty slot (a default leaf).
     Own(Leaf),
-    /// Another account's non-empty leaf: a 160-bit collision of hashes, or a false state. Nothing takes effect on it.
+    /// Another account's non-empty leaf: the hashes of the two addresses share all 160 bits. Nothing takes effect on it.
     Taken(Address),
 }
 
@@ -113,7 +125,7 @@ impl State {
     }
 
     /// Computes the hashes of one of [`PARTS`] parts of the tree and keeps them for [`root`](Self::root). Parts may be hashed
-    /// on several threads: a state of which nothing is hashed yet takes some 150 hashes an account.
+    /// on several threads: a state of which nothing is hashed yet takes two to three hashes an account.
     pub fn hash_part(&self, part: u8) {
         let mut slot = [0u8; 20];
         slot[0] = part;
@@ -147,7 +159,7 @@ impl State {
         }
     }
 
-    /// Puts a leaf into the account's slot; an empty leaf clears it.
+    /// Puts a leaf into the account's slot; an empty leaf takes away what lies there.
     ///
     /// For restoring snapshots and for tests. The protocol changes state by [`transition`](crate::transition) only.
     pub fn set(&mut self, account: Address, leaf: Leaf) {
@@ -157,12 +169,12 @@ impl State {
     /// Proof of what lies in the account's slot, against [`root`](Self::root).
     pub fn witness(&self, account: Address) -> Witness {
         let slot = Slot::of(account);
-        let (bitmap, siblings) = self.tree.path(&slot);
-        let (account, leaf) = match self.tree.get(&slot) {
+        let (end, siblings) = self.tree.path(&slot);
+        let (account, leaf) = match end {
             Some(entry) => (entry.account, entry.leaf),
             None => (account, Leaf::default()),
         };
-        Witness::new(account, leaf, bitmap, siblings)
+        Witness::new(account, leaf, siblings)
     }
 
     /// All accounts in slot order. [`FromIterator`] is its inverse.

@@ -149,6 +149,9 @@ impl Life {
         let id: u64 = self.world.view(Gateway::finalisedIdCall {}).await.to();
         let Some(last) = id.checked_sub(1) else { return };
         let witness = self.world.standing[last as usize].state.witness(account);
+        if witness.account != account {
+            return; // A neighbour's leaf: the account has none to claim with.
+        }
         let result = self.world.call(self.world.anyone, 0, claim_call(id, &witness, account, vec![])).await;
         let unclaimed = witness.withdrawn - self.world.claimed(account).await;
         match result {

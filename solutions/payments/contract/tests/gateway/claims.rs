@@ -181,13 +181,15 @@ async fn a_recipient_can_refuse_but_nothing_more() {
 
 #[tokio::test]
 async fn only_the_leaf_in_the_root_counts() {
-    let world = withdrawn().await;
+    let mut world = withdrawn().await;
+    let payment = world.pay(&world.alice.clone(), world.bob.address, 1, 0);
+    world.advance_with(&records(&[payment])).await;
     world.finalise().await;
     let witness = world.witness(world.alice.address);
     let tried = async |change: &dyn Fn(&mut payments_protocol::Witness)| {
         let mut witness = witness.clone();
         change(&mut witness);
-        world.call(world.anyone, 0, claim_call(2, &witness, witness.account, vec![])).await
+        world.call(world.anyone, 0, claim_call(3, &witness, witness.account, vec![])).await
     };
     refused::<Gateway::BadWitness>(tried(&|w| w.withdrawn += 1).await);
     refused::<Gateway::BadWitness>(tried(&|w| w.balance += 1).await);
@@ -195,11 +197,21 @@ async fn only_the_leaf_in_the_root_counts() {
     refused::<Gateway::BadWitness>(tried(&|w| w.head = B256::ZERO).await);
     refused::<Gateway::BadWitness>(tried(&|w| w.account = world.bob.address).await);
     refused::<Gateway::BadWitness>(tried(&|w| w.siblings.push(B256::ZERO)).await);
-    let nobody = world.witness(world.bob.address);
-    let nobody = world.call(world.anyone, 0, claim_call(2, &nobody, nobody.account, vec![])).await;
-    refused::<Gateway::NothingToClaim>(nobody);
+    refused::<Gateway::BadWitness>(tried(&|w| w.siblings.insert(0, B256::ZERO)).await);
+    refused::<Gateway::BadWitness>(tried(&|w| w.siblings.clear()).await);
+    refused::<Gateway::BadWitness>(tried(&|w| w.siblings = vec![B256::ZERO; 161]).await);
+    let claim = async |witness: &payments_protocol::Witness| {
+        world.call(world.anyone, 0, claim_call(3, witness, witness.account, vec![])).await
+    };
+    // Bob has received and not withdrawn.
+    refused::<Gateway::NothingToClaim>(claim(&world.witness(world.bob.address)).await);
+    // Carol has nothing, and the proof of that is somebody else's leaf: none of hers.
+    let mut beside = world.witness(world.carol.address);
+    assert!(beside.account == world.alice.address || beside.account == world.bob.address);
+    beside.account = world.carol.address;
+    refused::<Gateway::BadWitness>(claim(&beside).await);
     refused::<Gateway::NotStanding>(
-        world.call(world.anyone, 0, claim_call(3, &witness, witness.account, vec![])).await,
+        world.call(world.anyone, 0, claim_call(4, &witness, witness.account, vec![])).await,
     );
     passed(tried(&|_| ()).await);
 }

@@ -124,7 +124,7 @@ async fn worst_contest(hardfork: &str) -> Worst {
     let world = World::on(Chain::start_as(31337, hardfork).await, person("operator").address).await;
     world.bond(MIN_BOND).await;
     let keys: Vec<_> = (0..16).map(|i| person(&i.to_string()).key).collect();
-    let fraud = forest::fraud(&world.domain, world.operator, &keys, |_| true);
+    let fraud = forest::fraud(&world.domain, world.operator, &keys, |_| true, true);
     passed(world.submit(&fraud.batch).await);
     let report = fraud.contest.check(&world.domain).unwrap();
     assert!(report.outcomes.iter().all(|outcome| outcome.effect().is_some()));

@@ -315,6 +315,8 @@ fn claims(world: &mut World, chance: &mut Chance) {
             _ => (stranger, person.address, Bytes::new(), false),
         };
         world.note(format!("claim of {} at batch {id} for {recipient}", person.address));
+        // Whose proof shows a neighbour's leaf claims for that one, and cannot have signed for it.
+        let signed = signed && witness.account == person.address;
         world.claim(from, id, &witness, recipient, signature, signed);
     }
 }

@@ -1,11 +1,12 @@
 //! Trees made to make fraud expensive to prove, and the golden vectors on a real gateway.
 
-use alloy::primitives::{Address, U256, address};
+use alloy::primitives::{Address, B256, U256, address, keccak256};
 use alloy::sol_types::SolCall;
 use payments_contract::{Deployment, PaymentsGateway as Gateway, creation_code};
 use payments_protocol::transition::apply_item;
 use payments_protocol::{
-    Batch, Domain, Item, ItemKind, Leaf, Message, PostedWithdraw, Replay, State, signature::address_of,
+    Batch, Contest, Domain, Item, ItemKind, Leaf, Message, PostedWithdraw, Record, Replay, State, Witness,
+    signature::address_of,
 };
 use secp256k1::SecretKey;
 use serde_json::Value;
@@ -32,18 +33,19 @@ fn gateway(chain: &mut Chain, deployer: Address, operator: Address) -> Address {
 #[test]
 fn adversarial_trees() {
     let keys: Vec<SecretKey> = (0..16u8).map(|i| SecretKey::from_secret_bytes([i + 1; 32]).unwrap()).collect();
-    let shapes: [(&str, Dense); 5] = [
-        ("siblings at every level", |_| true),
-        ("siblings above the middle", |depth| depth < 80),
-        ("siblings below the middle", |depth| depth >= 80),
-        ("siblings at every other level", |depth| depth % 2 == 0),
-        ("no siblings but each other", |_| false),
+    let shapes: [(&str, Dense, bool); 6] = [
+        ("siblings at every level", |_| true, true),
+        ("siblings above the middle", |depth| depth < 80, true),
+        ("siblings below the middle", |depth| depth >= 80, true),
+        ("siblings at every other level", |depth| depth % 2 == 0, true),
+        ("no siblings but each other", |_| false, true),
+        ("recipients without a leaf", |_| false, false),
     ];
-    for (name, dense) in shapes {
+    for (name, dense, recipients) in shapes {
         let mut chain = Chain::new(1_800_000_000);
         let gateway = gateway(&mut chain, ANYONE.address, OPERATOR.address);
         let domain = Domain::new(CHAIN_ID, gateway);
-        let fraud = forest::fraud(&domain, OPERATOR.address, &keys, dense);
+        let fraud = forest::fraud(&domain, OPERATOR.address, &keys, dense, recipients);
         let submission = fraud.batch.submission(Default::default());
         chain.send(OPERATOR.address, gateway, 0, &submission_call(&submission)).unwrap();
         let call = contest_call(&fraud.contest);
@@ -66,6 +68,77 @@ fn adversarial_trees() {
     }
     // What somebody could grind is far from it: of the people of the histories each is the other's sibling.
     assert!(EVERYONE.len() > 12);
+}
+
+/// A leaf proves something on its own path only: below where it parts from another account's it is no witness of that one, on
+/// whatever root; down to there it is, and the gateway puts the two where the protocol does.
+#[test]
+fn a_leaf_in_anothers_slot_proves_nothing() {
+    let ((key, account), holder) = (person(1), person(2).1);
+    let apart = (0..160).find(|&depth| bit(account, depth) != bit(holder, depth)).unwrap();
+    let held = Leaf { balance: 9, ..Leaf::default() };
+    for levels in [0, 1, apart, apart + 1, 80, 159, 160, 161] {
+        let mut chain = Chain::new(1_800_000_000);
+        let gateway = gateway(&mut chain, ANYONE.address, OPERATOR.address);
+        let domain = Domain::new(CHAIN_ID, gateway);
+        let siblings: Vec<_> = (0..levels).map(|level| keccak256(level.to_string())).collect();
+        let nothing = Witness { account, balance: 0, withdrawn: 0, nonce: 0, head: B256::ZERO, siblings };
+        let witness = Witness { account: holder, balance: held.balance, ..nothing.clone() };
+        let root = nothing.root_with(account, held.hash(holder)).unwrap_or(keccak256("no root"));
+
+        // An account that was never seen pays itself nothing, which takes effect.
+        let message = Message::payment(account, &Leaf::default(), account, 0, 0);
+        let paid = Leaf { nonce: 1, head: message.id(), ..Leaf::default() };
+        let second = second_witness(&witness, account, &paid);
+        let record = message.sign(&domain, &key).record().unwrap();
+        let junk = vec![0xee; 8 * Record::LENGTH];
+        let records = Record::encode_all(&[record]);
+        let batch = Batch {
+            id: 1,
+            previous_commitment: B256::ZERO,
+            proposer: OPERATOR.address,
+            inbox_start: 0,
+            inbox_end: 0,
+            roots: vec![root, keccak256("false")],
+            records: [junk, records.clone()].concat().into(),
+        };
+        chain.send(OPERATOR.address, gateway, 0, &submission_call(&batch.submission(Default::default()))).unwrap();
+        let contest = Contest {
+            preimage: batch.preimage(),
+            chunk: 1,
+            previous_data_hash: batch.data_hash(0),
+            previous_root: root,
+            claimed_root: batch.last_root(),
+            items: Vec::new(),
+            records: records.into(),
+            witnesses: vec![witness, second],
+        };
+        let call = contest_call(&contest);
+        if levels <= apart {
+            let report = contest.check(&domain).unwrap();
+            assert!(report.outcomes[0].effect().is_some());
+            let transaction = chain.send(ANYONE.address, gateway, 0, &call).unwrap();
+            assert_eq!(transaction.event::<Gateway::Contested>().correctRoot, report.root, "{levels}");
+        } else {
+            assert!(contest.check(&domain).is_err());
+            agree(refused::<Gateway::BadWitness>(), &chain.try_call(ANYONE.address, gateway, &call));
+        }
+    }
+}
+
+fn bit(account: Address, depth: usize) -> bool {
+    keccak256(account)[depth / 8] >> (7 - depth % 8) & 1 == 1
+}
+
+/// The witness of an account once it has a leaf beside the neighbour that this witness shows.
+fn second_witness(beside: &Witness, account: Address, leaf: &Leaf) -> Witness {
+    let apart = (0..160).find(|&depth| bit(account, depth) != bit(beside.account, depth)).unwrap();
+    let neighbour = Leaf { balance: beside.balance, ..Leaf::default() }.hash(beside.account);
+    let mut siblings = vec![neighbour];
+    siblings.resize((apart + 1).saturating_sub(beside.siblings.len()).max(1), B256::ZERO);
+    siblings.extend(&beside.siblings);
+    let Leaf { balance, withdrawn, nonce, head } = *leaf;
+    Witness { account, balance, withdrawn, nonce, head, siblings }
 }
 
 /// Invariant 12: what `vectors/batches.json` says of two batches, a gateway at their address says too.

@@ -36,7 +36,6 @@ fn sol_witness(witness: &Witness) -> Gateway::Witness {
         withdrawn: witness.withdrawn,
         nonce: witness.nonce,
         head: witness.head,
-        bitmap: witness.bitmap,
         siblings: witness.siblings.clone(),
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use alloy::primitives::{Address, B256, U160, keccak256};
+use alloy::primitives::{Address, B256, keccak256};
 use payments_protocol::signature::address_of;
 use payments_protocol::state::Slot;
 use payments_protocol::{Batch, Contest, Domain, Leaf, Message, Record, Witness};
@@ -25,12 +25,14 @@ pub(crate) struct Fraud {
     pub(crate) contest: Contest,
 }
 
-/// `dense` says below which depths a path has a sibling. Values, nonces and fees are such that few bytes are zero.
-pub(crate) fn fraud(domain: &Domain, operator: Address, keys: &[SecretKey], dense: Dense) -> Fraud {
+/// `dense` says below which depths a path has a sibling. Values, nonces and fees are such that few bytes are zero. Without
+/// `recipients` those who are paid have no leaf before, which takes a tree that is not dense.
+pub(crate) fn fraud(domain: &Domain, operator: Address, keys: &[SecretKey], dense: Dense, recipients: bool) -> Fraud {
     let address = |key: &SecretKey| address_of(&key.public_key());
     let rich = Leaf { balance: u128::MAX / 3, withdrawn: u128::MAX / 5, nonce: u64::MAX / 3, head: keccak256("head") };
     let mut forest = Forest::new(dense);
-    for account in keys.iter().map(address).chain([operator]) {
+    let present = if recipients { keys.len() } else { CHUNK };
+    for account in keys[..present].iter().map(address).chain([operator]) {
         forest.set(account, rich);
     }
     let previous_root = forest.root();
@@ -44,7 +46,8 @@ pub(crate) fn fraud(domain: &Domain, operator: Address, keys: &[SecretKey], dens
         let nonce = rich.nonce + 1;
         forest.set(from, Leaf { balance: rich.balance - value - fee, nonce, head: message.id(), ..rich });
         witnesses.push(forest.witness(to));
-        forest.set(to, Leaf { balance: rich.balance + value, ..rich });
+        let before = if recipients { rich } else { Leaf::default() };
+        forest.set(to, Leaf { balance: before.balance + value, ..before });
         chunk.push(message.sign(domain, key).record().unwrap());
     }
     witnesses.push(forest.witness(operator));
@@ -105,6 +108,11 @@ impl Forest {
         self.node(0, &self.accounts.keys().copied().collect::<Vec<_>>(), B256::ZERO)
     }
 
+    /// Whether the subtree at `depth` over these accounts is no more than the one leaf in it.
+    fn is_leaf(&self, depth: usize, keys: &[B256]) -> bool {
+        keys.len() == 1 && (depth + 1..=DEPTH).all(|below| !(self.dense)(below))
+    }
+
     /// The node at `depth` on the path of `prefix` over these accounts.
     fn node(&self, depth: usize, keys: &[B256], prefix: B256) -> B256 {
         let Some(first) = keys.first() else {
@@ -113,7 +121,7 @@ impl Forest {
                 false => B256::ZERO,
             };
         };
-        if depth == DEPTH {
+        if self.is_leaf(depth, keys) {
             let (account, leaf) = self.accounts[first];
             return leaf.hash(account);
         }
@@ -126,23 +134,19 @@ impl Forest {
     fn witness(&self, account: Address) -> Witness {
         let key = Self::key(account);
         let mut keys: Vec<_> = self.accounts.keys().copied().collect();
-        let mut prefix = B256::ZERO;
-        let (mut bitmap, mut siblings) = (U160::ZERO, Vec::new());
-        for depth in 0..DEPTH {
+        let (mut prefix, mut depth, mut siblings) = (B256::ZERO, 0, Vec::new());
+        while !keys.is_empty() && !self.is_leaf(depth, &keys) {
             let [left, right] = left_and_right(prefix, depth);
             let (own, other) = if Self::bit(&key, depth) { (right, left) } else { (left, right) };
             let (mine, others): (Vec<B256>, Vec<B256>) =
                 keys.iter().partition(|other| Self::bit(other, depth) == Self::bit(&key, depth));
-            let sibling = self.node(depth + 1, &others, other);
-            if !sibling.is_zero() {
-                bitmap.set_bit(DEPTH - 1 - depth, true);
-                siblings.push(sibling);
-            }
-            (keys, prefix) = (mine, own);
+            siblings.push(self.node(depth + 1, &others, other));
+            (keys, prefix, depth) = (mine, own, depth + 1);
         }
         siblings.reverse();
-        let (account, Leaf { balance, withdrawn, nonce, head }) = self.accounts[&key];
-        Witness { account, balance, withdrawn, nonce, head, bitmap, siblings }
+        let (account, leaf) = keys.first().map_or((account, Leaf::default()), |end| self.accounts[end]);
+        let Leaf { balance, withdrawn, nonce, head } = leaf;
+        Witness { account, balance, withdrawn, nonce, head, siblings }
     }
 }
 
@@ -157,7 +161,7 @@ fn a_forest_is_a_tree_of_the_protocol() {
     let people = ["a", "b", "c"].map(|name| SecretKey::from_secret_bytes(keccak256(name).0).unwrap());
     let [a, b, c] = people.map(|key| address_of(&key.public_key()));
     assert_ne!(Slot::of(a), Slot::of(b));
-    for dense in [|_| true, |_| false, |depth| depth % 3 == 0] as [Dense; 3] {
+    for dense in [|_| true, |_| false, |depth| depth % 3 == 1] as [Dense; 3] {
         let mut forest = Forest::new(dense);
         for account in [a, b, c] {
             forest.set(account, Leaf { balance: 1, ..Leaf::default() });

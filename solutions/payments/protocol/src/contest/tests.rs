@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     Outcome, Reason, Replay,
     message::GWEI,
-    state::Slot,
+    state::{Slot, WitnessError},
     testing::{ETHER, deposit, domain, forced_exit, funded, person, posted, record},
     transition::apply_record,
 };
@@ -103,39 +103,37 @@ fn a_contest_that_is_altered_is_refused() {
     check(&|c| c.preimage.leaves[2] = B256::ZERO);
 }
 
-/// A slot that another account holds: nothing takes effect, not even half of a payment. Only a false state has one, so it is
-/// made here from a witness.
+/// A slot that another account holds: nothing takes effect, not even half of a payment. Nobody can make two addresses whose
+/// hashes share 160 bits, so only a state that cannot be shows it.
 #[test]
 fn nothing_takes_effect_on_anothers_slot() {
-    let state = funded(&[(1, ETHER)]);
     let (payer, wanted, holder) = (person(1), person(2).address, person(3).address);
-    // A tree of two leaves in which `holder` lies in the slot of `wanted`.
-    let held = Leaf { balance: 9, ..Default::default() };
-    let absent = state.witness(wanted);
-    let root = absent.root_with(wanted, held.hash(holder)).unwrap();
-    let mut with_wanted = state.clone();
-    with_wanted.set(wanted, held);
-    let sibling_at = 160 - 1 - Slot::of(payer.address).divergence(&Slot::of(wanted)).unwrap();
-    let mut sender = with_wanted.witness(payer.address);
-    // The sender's only sibling is the subtree with the foreign leaf in it.
-    let mut foreign = held.hash(holder);
-    for level in 0..sibling_at {
-        let zero = B256::ZERO;
-        foreign = match Slot::of(wanted).bit(159 - level) {
-            0 => crate::abi::hash_pair(&foreign, &zero),
-            _ => crate::abi::hash_pair(&zero, &foreign),
-        };
+    let mut state = funded(&[(1, ETHER)]);
+    state.squat(wanted, holder, Leaf { balance: 9, ..Default::default() });
+    let before = state.root();
+    let taken = Outcome::NoEffect(Reason::Taken { wanted, holder });
+    for signed in [payer.pay(&state, wanted, 1, GWEI), person(2).pay(&state, payer.address, 0, 0)] {
+        assert_eq!(apply_record(&domain(), &mut state, &record(&signed)), taken);
+        assert_eq!(state.root(), before);
     }
-    sender.siblings = vec![foreign];
-    let signed = payer.pay(&state, wanted, 1, GWEI);
-    let chunk = Chunk::Messages(vec![record(&signed)]);
-    let debited = crate::transition::debit(&domain(), &record(&signed), &sender.leaf()).unwrap().2;
-    let mut recipient = with_wanted.witness(wanted);
-    recipient.account = holder;
-    let mut after = state.clone();
-    after.set(payer.address, debited);
-    recipient.siblings = after.witness(wanted).siblings;
-    let report = execute(&domain(), root, person(100).address, &chunk, &[sender, recipient]).unwrap();
-    assert_eq!(report.outcomes, [Outcome::NoEffect(Reason::Taken { wanted, holder })]);
-    assert_eq!((report.root, report.fees), (root, 0));
+    assert_eq!(crate::transition::apply_item(&domain(), &mut state, &deposit(0, wanted, 5)), taken);
+    crate::transition::credit_fees(&mut state, wanted, 5);
+    assert_eq!(state.root(), before);
+}
+
+/// The leaf of somebody whose path leads elsewhere is no proof, even on the root of a tree that has it there: such a root is
+/// false, and the chunk that came to it is the one to contest.
+#[test]
+fn a_leaf_in_anothers_slot_proves_nothing() {
+    let (payer, wanted, holder) = (person(1), person(2).address, person(3).address);
+    let mut state = funded(&[(1, ETHER)]);
+    state.squat(wanted, holder, Leaf { balance: 9, ..Default::default() });
+    let chunk = Chunk::Inbox(vec![deposit(0, wanted, 5)]);
+    let witness = state.witness(wanted);
+    // The payer is the only other, so that the shorter the path, the sooner the holder's could lead there.
+    let apart = Slot::of(holder).divergence(&Slot::of(wanted)).unwrap();
+    assert_eq!((witness.account, witness.siblings.len() > apart), (holder, true));
+    let source = WitnessError::Place(holder);
+    let refused = execute(&domain(), state.root(), payer.address, &chunk, &[witness]);
+    assert_eq!(refused, Err(BadWitness::Proof { index: 0, source }));
 }

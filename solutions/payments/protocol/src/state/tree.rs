@@ -2,9 +2,9 @@
 
 use std::sync::{Arc, OnceLock};
 
-use alloy::primitives::{Address, B256, U160};
+use alloy::primitives::{Address, B256};
 
-use super::{DEPTH, Leaf, Slot};
+use super::{Leaf, Slot};
 use crate::abi::hash_pair;
 
 /// One stored leaf.
@@ -26,7 +26,7 @@ enum Node {
 struct Branch {
     depth: usize,
     children: [Node; 2],
-    /// Hash of each child as this branch sees it: lifted through the levels that have one child only, to `depth + 1`.
+    /// Hash of each child as this branch sees it, at `depth + 1`.
     tops: [OnceLock<B256>; 2],
 }
 
@@ -46,7 +46,7 @@ impl Tree {
     pub(super) fn root(&self) -> B256 {
         match &self.root {
             None => B256::ZERO,
-            Some(node) => *self.top.get_or_init(|| node.lifted(0)),
+            Some(node) => *self.top.get_or_init(|| node.seen_from(0)),
         }
     }
 
@@ -92,29 +92,35 @@ impl Tree {
         self.top = OnceLock::new();
     }
 
-    /// The siblings on the way to a slot: which levels have one (bit 0 is next to the leaf), and those, leaf upwards.
-    pub(super) fn path(&self, slot: &Slot) -> (U160, Vec<B256>) {
-        let mut bitmap = U160::ZERO;
+    /// What a slot's path ends at, the stored leaf there if there is one, and the siblings on the way, leaf upwards.
+    ///
+    /// The leaf is the slot's own or that of another slot which nothing stored parts from this one.
+    pub(super) fn path(&self, slot: &Slot) -> (Option<&Entry>, Vec<B256>) {
         let mut siblings = Vec::new();
         let Some(mut node) = self.root.as_ref() else {
-            return (bitmap, siblings);
+            return (None, siblings);
         };
         let split = node.nearest(slot).slot.divergence(slot);
-        while let Node::Branch(branch) = node
-            && split.is_none_or(|depth| branch.depth < depth)
-        {
+        while let Node::Branch(branch) = node {
+            // The levels above a branching that all slots below it share have an empty sibling.
+            if let Some(depth) = split
+                && depth < branch.depth
+            {
+                siblings.resize(depth, B256::ZERO);
+                siblings.push(node.seen_from(depth.saturating_add(1)));
+                siblings.reverse();
+                return (None, siblings);
+            }
+            siblings.resize(branch.depth, B256::ZERO);
             let side = slot.bit(branch.depth);
-            bitmap.set_bit(DEPTH - 1 - branch.depth, true);
             siblings.push(branch.top(1 - side));
             node = &branch.children[side];
         }
-        // The slot is empty and its path leaves the stored one here: what is stored below is one more sibling.
-        if let Some(depth) = split {
-            bitmap.set_bit(DEPTH - 1 - depth, true);
-            siblings.push(node.lifted(depth + 1));
-        }
         siblings.reverse();
-        (bitmap, siblings)
+        let Node::Leaf(entry) = node else {
+            return (None, siblings);
+        };
+        (Some(entry), siblings)
     }
 
     /// Leaves from left to right.
@@ -147,7 +153,7 @@ impl Node {
     }
 
     /// Puts an entry below this node. `split` is the depth at which its slot parts from the nearest stored one; `None` replaces.
-    /// Recursion is bounded by [`DEPTH`].
+    /// Recursion is bounded by [`DEPTH`](super::DEPTH).
     fn place(&mut self, entry: Entry, split: Option<usize>) {
         if let Node::Branch(branch) = self
             && split.is_none_or(|depth| branch.depth < depth)
@@ -185,16 +191,17 @@ impl Node {
         }
     }
 
-    /// Hash of the subtree as seen at `depth`, at or above this node's own.
-    fn lifted(&self, depth: usize) -> B256 {
-        let (mut hash, own) = match self {
-            Node::Leaf(entry) => (entry.leaf.hash(entry.account), DEPTH),
-            Node::Branch(branch) => (hash_pair(&branch.top(0), &branch.top(1)), branch.depth),
+    /// Hash of the subtree whose place is at `depth`, at or above this node's own. A leaf is its own subtree wherever it is.
+    fn seen_from(&self, depth: usize) -> B256 {
+        let branch = match self {
+            Node::Leaf(entry) => return entry.leaf.hash(entry.account),
+            Node::Branch(branch) => branch,
         };
-        if depth < own {
+        let mut hash = hash_pair(&branch.top(0), &branch.top(1));
+        if depth < branch.depth {
             // Any leaf below tells the bits of the levels that were left out.
             let slot = self.nearest(&Slot([0; 20])).slot;
-            for level in (depth..own).rev() {
+            for level in (depth..branch.depth).rev() {
                 hash = match slot.bit(level) {
                     0 => hash_pair(&hash, &B256::ZERO),
                     _ => hash_pair(&B256::ZERO, &hash),
@@ -207,6 +214,6 @@ impl Node {
 
 impl Branch {
     fn top(&self, side: usize) -> B256 {
-        *self.tops[side].get_or_init(|| self.children[side].lifted(self.depth + 1))
+        *self.tops[side].get_or_init(|| self.children[side].seen_from(self.depth + 1))
     }
 }

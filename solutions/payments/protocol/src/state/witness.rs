@@ -1,16 +1,21 @@
-//! Proof of what lies in one slot.
+//! Proof of what an account has.
 
-use alloy::primitives::{Address, B256, U160};
+use alloy::primitives::{Address, B256};
 use serde::{Deserialize, Serialize};
 
 use super::{DEPTH, Found, Leaf, Slot};
 use crate::abi::hash_pair;
 
-/// What lies in an account's slot, and the siblings that lead from it to the root. The gateway's struct of the same name.
+/// The leaf at the end of an account's path, and the siblings that lead from there to the root. The gateway's struct of the
+/// same name.
+///
+/// The end is the account's own leaf; or nothing; or the leaf of a **neighbour**, another account whose slot begins with the same
+/// `siblings.len()` bits and with which nothing else shares them: the account then has no leaf. In one state each account has exactly
+/// one witness.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Witness {
-    /// The account **in the slot**: the one asked for, or, were hashes ever to collide, another.
+    /// Whose leaf lies at the end. Without meaning when all four leaf fields are zero: nothing lies there.
     pub account: Address,
     /// See [`Leaf::balance`].
     #[serde(with = "crate::wire::decimal")]
@@ -23,21 +28,16 @@ pub struct Witness {
     pub nonce: u64,
     /// See [`Leaf::head`].
     pub head: B256,
-    /// Bit i is set iff the sibling i levels above the leaves is not zero (bit 0 = next to the leaf).
-    #[serde(with = "crate::wire::decimal")]
-    pub bitmap: U160,
-    /// The non-zero siblings, leaf upwards.
+    /// The sibling of every level of the path, from its end to below the root: at most [`DEPTH`], zero where nothing lies.
     pub siblings: Vec<B256>,
 }
 
 /// Why a witness proves nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WitnessError {
-    /// The bitmap announces another number of siblings than there are.
-    #[error("the witness announces {announced} siblings and holds {held}")]
+    /// More siblings than a path has levels.
+    #[error("the witness holds {held} siblings, and a path has at most {DEPTH} levels")]
     Siblings {
-        /// Bits set in the bitmap.
-        announced: usize,
         /// Siblings given.
         held: usize,
     },
@@ -49,59 +49,96 @@ pub enum WitnessError {
         /// Root it was checked against.
         expected: B256,
     },
+    /// The leaf at the end is another account's, whose own path does not lead there.
+    #[error("the witness shows the leaf of {0} in a place where it cannot lie")]
+    Place(Address),
     /// The slot holds another account's leaf.
     #[error("the slot holds the account {0}, not the one asked for")]
     Taken(Address),
 }
 
+/// What lies at the end of an account's path.
+enum End {
+    /// Its own leaf, or nothing.
+    Own,
+    /// The leaf of another with the same slot.
+    Taken,
+    /// A neighbour's leaf, which parts from the account's slot at this depth.
+    Neighbour { apart: usize },
+}
+
 impl Witness {
-    pub(super) fn new(account: Address, leaf: Leaf, bitmap: U160, siblings: Vec<B256>) -> Self {
+    pub(super) fn new(account: Address, leaf: Leaf, siblings: Vec<B256>) -> Self {
         let Leaf { balance, withdrawn, nonce, head } = leaf;
-        Self { account, balance, withdrawn, nonce, head, bitmap, siblings }
+        Self { account, balance, withdrawn, nonce, head, siblings }
     }
 
-    /// The leaf it shows.
+    /// The leaf at the end of the path, whosever it is; what the account has is told by [`find`](Self::find).
     pub fn leaf(&self) -> Leaf {
         let Self { balance, withdrawn, nonce, head, .. } = *self;
         Leaf { balance, withdrawn, nonce, head }
     }
 
-    /// The root that results when the slot of `account` holds a leaf with this hash.
+    /// The root once `account`, whose witness this is, has a leaf with this hash.
     ///
-    /// `account` names the slot; it need not be the account in it.
+    /// Beside a neighbour both move down to where their slots part. An absent account that gets no leaf (hash zero) changes nothing;
+    /// one that has a leaf keeps one in every true state, so that a hash of zero then leads to the root of no state.
+    ///
+    /// # Errors
+    /// Too many siblings, or an end that is none of the account's.
     pub fn root_with(&self, account: Address, leaf_hash: B256) -> Result<B256, WitnessError> {
-        let announced = self.bitmap.count_ones();
-        if announced != self.siblings.len() {
-            return Err(WitnessError::Siblings { announced, held: self.siblings.len() });
-        }
         let slot = Slot::of(account);
-        let mut siblings = self.siblings.iter();
-        let mut hash = leaf_hash;
-        for level in 0..DEPTH {
-            let sibling = match self.bitmap.bit(level) {
-                true => siblings.next().copied().unwrap_or_default(),
-                false => B256::ZERO,
-            };
-            hash = match (hash.is_zero() && sibling.is_zero(), slot.bit(DEPTH - 1 - level)) {
-                (true, _) => B256::ZERO,
-                (false, 0) => hash_pair(&hash, &sibling),
-                (false, _) => hash_pair(&sibling, &hash),
-            };
-        }
-        Ok(hash)
+        let found = self.leaf().hash(self.account);
+        let end = match self.end(account, &slot)? {
+            End::Own | End::Taken => leaf_hash,
+            End::Neighbour { .. } if leaf_hash.is_zero() => found,
+            End::Neighbour { apart } => {
+                let fork = on_side(slot.bit(apart), leaf_hash, found);
+                let levels = self.siblings.len()..apart;
+                levels.rev().fold(fork, |hash, level| on_side(slot.bit(level), hash, B256::ZERO))
+            }
+        };
+        Ok(self.climb(&slot, end))
     }
 
-    /// Checks the proof: what lies in the slot of `account` in the state with this root.
+    /// Checks the proof: what the account has in the state with this root.
+    ///
+    /// # Errors
+    /// Too many siblings, another root, or an end that is none of the account's.
     pub fn find(&self, root: B256, account: Address) -> Result<Found, WitnessError> {
-        let leaf = self.leaf();
-        let computed = self.root_with(account, leaf.hash(self.account))?;
+        let (slot, leaf) = (Slot::of(account), self.leaf());
+        let end = self.end(account, &slot)?;
+        let computed = self.climb(&slot, leaf.hash(self.account));
         if computed != root {
             return Err(WitnessError::Root { computed, expected: root });
         }
-        Ok(match leaf.is_empty() || self.account == account {
-            true => Found::Own(leaf),
-            false => Found::Taken(self.account),
+        Ok(match end {
+            End::Own => Found::Own(leaf),
+            End::Taken => Found::Taken(self.account),
+            End::Neighbour { .. } => Found::Own(Leaf::default()),
         })
+    }
+
+    /// What the path of `account` ends at, if that can be.
+    fn end(&self, account: Address, slot: &Slot) -> Result<End, WitnessError> {
+        let held = self.siblings.len();
+        if held > DEPTH {
+            return Err(WitnessError::Siblings { held });
+        }
+        if self.account == account || self.leaf().is_empty() {
+            return Ok(End::Own);
+        }
+        match Slot::of(self.account).divergence(slot) {
+            None => Ok(End::Taken),
+            Some(apart) if apart >= held => Ok(End::Neighbour { apart }),
+            Some(_) => Err(WitnessError::Place(self.account)),
+        }
+    }
+
+    /// The root above the end of the path when this hash is there.
+    pub(super) fn climb(&self, slot: &Slot, end: B256) -> B256 {
+        let levels = (0..self.siblings.len()).rev();
+        levels.zip(&self.siblings).fold(end, |hash, (level, sibling)| on_side(slot.bit(level), hash, *sibling))
     }
 
     /// A light client's check: the account's leaf in the state with this root (empty if it has none).
@@ -112,5 +149,13 @@ impl Witness {
             Found::Own(leaf) => Ok(leaf),
             Found::Taken(other) => Err(WitnessError::Taken(other)),
         }
+    }
+}
+
+/// The node above `hash`, which lies on this side (0 left, 1 right), and its sibling.
+fn on_side(side: usize, hash: B256, sibling: B256) -> B256 {
+    match side {
+        0 => hash_pair(&hash, &sibling),
+        _ => hash_pair(&sibling, &hash),
     }
 }

@@ -96,7 +96,6 @@ async fn bad_root_then_early_claim() {
         withdrawn: proof.withdrawn,
         nonce: proof.nonce,
         head: proof.head,
-        bitmap: proof.bitmap,
         siblings: proof.siblings,
     };
     let claim = Gateway::claimCall { batch: U256::from(1), witness, recipient: OPERATOR, signature: Bytes::new() };
