@@ -117,9 +117,13 @@ impl Account {
         }
     }
 
-    /// Presses a button of the one screen that is shown.
+    /// Presses a button of the one screen that is shown, once it has it: the state is told before the screen follows.
     fn press(&self, button: &str) {
-        let id = until("a screen is shown", || self.wallet().run(&["screens"]).json()[0]["id"].as_u64());
+        let quoted = Json::from(button).to_string();
+        let id = until(&format!("a screen with the button {button} is shown"), || {
+            let shown = self.wallet().run(&["screens"]).json()[0].take();
+            shown["id"].as_u64().filter(|_| shown["screen"].to_string().contains(&quoted))
+        });
         self.wallet().run(&["screens", "answer", &id.to_string(), button]).json();
     }
 
