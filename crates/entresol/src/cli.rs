@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
-use payments_node::NodeArgs;
+use payments_node::PaymentsArgs;
 
 mod bridge;
 mod consent;
@@ -396,8 +396,8 @@ pub(crate) struct Withdraw {
 /// `entresol node …`
 #[derive(Debug, Subcommand)]
 pub(crate) enum Node {
-    /// The payments layer 2: operator or replica
-    Payments(Box<NodeArgs>),
+    /// The payments layer 2: operator or replica, or the way out without any
+    Payments(Box<PaymentsArgs>),
 }
 
 /// `entresol devnet`

@@ -5,7 +5,6 @@
 //! listeners and page, host, lock.
 
 use std::fs::File;
-use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,34 +21,17 @@ use payments_node::NodeArgs;
 use rustix::fs::FlockOperation;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
 
 use crate::cli;
 use crate::context::{Context, NoWallet};
 use crate::hardening;
+use crate::logging;
 use crate::output::{Progress, note};
 use crate::process::Signals;
 use crate::secrets;
 
-/// Environment variable with the log filter, in tracing's syntax.
-pub(crate) const LOG: &str = "ENTRESOL_LOG";
-
-/// Logs to standard error; standard output is for the ready line.
-pub(crate) fn start_logging() {
-    let filter = EnvFilter::try_from_env(LOG).unwrap_or_else(|_| EnvFilter::new("info"));
-    let colours = std::io::stderr().is_terminal();
-    // A log that cannot be written (a full disk) is lost; by default the writer complains on standard error, and panics
-    // when that is full too.
-    let _ = tracing_subscriber::fmt()
-        .log_internal_errors(false)
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(colours)
-        .try_init();
-}
-
 pub(crate) async fn run(context: &Context, args: &cli::Daemon) -> anyhow::Result<()> {
-    start_logging();
+    logging::start();
     hardening::harden()?;
     let stop = CancellationToken::new();
     let home = context.home.path();
@@ -182,7 +164,7 @@ fn open_lock(path: &Path) -> std::io::Result<File> {
 
 /// `entresol node payments`.
 pub(crate) async fn node(context: &Context, args: NodeArgs) -> anyhow::Result<()> {
-    start_logging();
+    logging::start_with(args.log_format, args.log_level.as_deref())?;
     let out = context.out;
     payments_node::run(args, move |ready| {
         let printed = out.either(ready, |ready| format!("ready: {}", ready.listening));

@@ -52,8 +52,8 @@ impl Rejectable {
 
 /// Runs the demo. Ends with 0, with 1 naming the step that failed, or with 4 when `--reject` did what it should.
 pub(crate) async fn run(context: &Context, options: &cli::Demo) -> anyhow::Result<ExitCode> {
-    if std::env::var_os(crate::daemon::LOG).is_some() {
-        crate::daemon::start_logging();
+    if std::env::var_os(crate::logging::LOG).is_some() {
+        crate::logging::start();
     }
     let mut signals = Signals::listen()?;
     let mut stage = Stage::new(context.out, options.clone())?;

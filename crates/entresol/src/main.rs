@@ -8,6 +8,7 @@
 //! | [`daemon`] | puts vault, store, sandbox, host, api and web together |
 //! | [`devnet`], [`demo`] | real processes on a local chain |
 //! | [`hardening`] | no core dumps, no debuggers |
+//! | [`logging`] | the log on standard error, as text or JSON |
 //! | [`process`] | child processes that never outlive this one |
 //! | [`output`], [`units`], [`times`], [`secrets`] | what is printed, how amounts and times are written, where secrets come from |
 
@@ -21,6 +22,7 @@ mod daemon;
 mod demo;
 mod devnet;
 mod hardening;
+mod logging;
 mod output;
 mod plugin_files;
 mod process;
@@ -30,8 +32,9 @@ mod units;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use entresol_api::{ClientError, codes};
+use payments_node::{PaymentsArgs, PaymentsCommand};
 use serde_json::json;
 
 use crate::cli::{Cli, Command, Debug, Node};
@@ -50,20 +53,34 @@ mod exit {
 const LAST_TURN: std::time::Duration = std::time::Duration::from_secs(6);
 
 fn main() -> ExitCode {
-    let cli = Cli::parse_from(bridge::arguments(std::env::args_os()));
+    let arguments = bridge::arguments(std::env::args_os()).into_iter().collect();
+    let arguments = match payments_node::config::with_config(arguments, &["node", "payments"]) {
+        Ok(arguments) => arguments,
+        Err(error) => return report(&error.into(), std::env::args_os().any(|argument| argument == "--json")),
+    };
+    let matches = Cli::command().get_matches_from(arguments);
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let json = cli.global.json;
-    match run(cli) {
+    match run(cli, &matches) {
         Ok(code) => code,
         Err(error) => report(&error, json),
     }
 }
 
-fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+fn run(cli: Cli, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     // Before any thread is there: this one replaces the process.
     if let Command::Debug(Debug::Tied { parent, command }) = &cli.command {
         return Err(process::run_tied(*parent, command));
     }
     let context = Context::new(&cli.global)?;
+    if let Command::Node(Node::Payments(args)) = &cli.command
+        && args.node.as_ref().is_some_and(|node| node.print_config)
+    {
+        let flags = matches.subcommand().and_then(|(_, node)| node.subcommand());
+        let text = flags.map(|(_, flags)| payments_node::config::print(flags)).unwrap_or_default();
+        context.out.either(&json!({ "config": text }), |_| text.trim_end().to_owned())?;
+        return Ok(ExitCode::SUCCESS);
+    }
     // A parent's death signal follows the thread that started the child, so whatever starts processes runs on the
     // main thread: only the two servers get worker threads, and they start none.
     let serves = matches!(cli.command, Command::Daemon(_) | Command::Node(_));
@@ -124,7 +141,15 @@ async fn dispatch(command: Command, context: Context) -> anyhow::Result<ExitCode
         Command::Notices(args) => commands::screens::notices(context, args).await?,
         Command::Activity(args) => commands::books::activity(context, args).await?,
         Command::Completions { shell } => commands::wallet::completions(shell),
-        Command::Node(Node::Payments(args)) => daemon::node(context, *args).await?,
+        Command::Node(Node::Payments(args)) => match *args {
+            PaymentsArgs { command: Some(PaymentsCommand::Exit(args)), .. } => {
+                commands::value::leave(context, &args).await?
+            }
+            PaymentsArgs { node: Some(node), .. } => daemon::node(context, node).await?,
+            PaymentsArgs { .. } => {
+                anyhow::bail!("give --role, --rpc, --gateway and --data-dir, or --config; see --help")
+            }
+        },
         Command::Devnet(args) => devnet::run(context, &args).await?,
         Command::Demo(args) => return demo::run(context, &args).await,
         Command::Debug(Debug::WritePoints) => commands::wallet::write_points(context)?,

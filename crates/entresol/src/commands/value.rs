@@ -1,13 +1,14 @@
 //! Value between layer 1 and layer 2: deposits, withdrawals, fees of layer-2 accounts, leaving.
 
 use entresol_host::messages::{ApprovalView, ExitInput, FundInput, GatewayCallInput};
+use payments_node::ExitArgs;
 
 use crate::cli;
 use crate::commands::actions::arguments;
 use crate::commands::approvals::proposed;
 use crate::context::Context;
-use crate::output::{Progress, visible};
-use crate::units::parse_amount;
+use crate::output::{Progress, table, visible};
+use crate::units::{ether, parse_amount};
 
 pub(crate) async fn deposit(context: &Context, args: cli::Deposit) -> anyhow::Result<()> {
     let input = GatewayCallInput {
@@ -63,10 +64,59 @@ pub(crate) async fn exit(context: &Context, args: cli::Exit) -> anyhow::Result<(
                 "\nWhat comes next, by the gateway's own rules:\n  1. The operator must serve the request in time; if it \
                  does not, anyone may halt the layer 2, and everybody claims from layer 1.\n  2. When the challenge window \
                  has passed, claim what left: `entresol call {} claim --param fromAddress=0x…`, or without plugin and \
-                 node, from layer 1 alone: `entresol node payments exit --from-layer1`.",
-                visible(&solution)
+                 node, from layer 1 alone (it also says when):\n     `entresol node payments exit --from-layer1 --rpc URL \
+                 --gateway {} --account {}`",
+                visible(&solution),
+                visible(address(&approval, "To")),
+                visible(address(&approval, "From")),
             )
         });
     }
     Ok(())
+}
+
+/// The address that a row of an exit's request begins with.
+fn address<'a>(approval: &'a ApprovalView, label: &str) -> &'a str {
+    let row = approval.rows.iter().find(|row| row.label == label);
+    row.and_then(|row| row.value.split_whitespace().next()).unwrap_or("0x…")
+}
+
+/// `entresol node payments exit`: needs neither daemon nor node.
+pub(crate) async fn leave(context: &Context, args: &ExitArgs) -> anyhow::Result<()> {
+    let progress = Progress::new(context.out, "reading layer 1");
+    let report = payments_node::exit_from_layer1(args).await?;
+    drop(progress);
+    context.out.either(&report, |report| {
+        let mut rows = vec![
+            ["account".to_owned(), report.account.to_string()],
+            ["gateway".to_owned(), format!("{} on chain {}", report.gateway, report.chain_id)],
+            ["read up to block".to_owned(), format!("{} (Unix time {})", report.block, report.time)],
+            [
+                "batches".to_owned(),
+                format!("{} standing, {} true, {} final", report.standing, report.verified, report.final_batch),
+            ],
+            ["halted".to_owned(), if report.halted { "yes" } else { "no" }.to_owned()],
+            ["in the layer 2".to_owned(), ether(&report.balance)],
+            ["withdrawn".to_owned(), ether(&report.withdrawn)],
+            ["claimed".to_owned(), ether(&report.claimed)],
+            ["claimable now".to_owned(), ether(&report.claimable)],
+        ];
+        if !report.halted {
+            rows.push(["after a halt".to_owned(), format!("{} in all", ether(&report.after_halt))]);
+        }
+        rows.extend(report.maturing.iter().map(|later| {
+            ["claimable later".to_owned(), format!("{} from Unix time {}", ether(&later.amount), later.at)]
+        }));
+        rows.extend(report.waiting.iter().map(|item| {
+            ["exit asked for".to_owned(), format!("inbox item {}, overdue at {}", item.index, item.overdue)]
+        }));
+        rows.extend(report.transaction.iter().map(|hash| ["claimed by".to_owned(), hash.to_string()]));
+        rows.extend(report.next.iter().map(|next| ["next".to_owned(), next.clone()]));
+        let mut text = table(&[], rows);
+        if let Some(call) = &report.call {
+            // Outside the table, where nothing breaks it into lines.
+            text.push_str(&format!("\nthe call that claims\nto    {}\ninput {}", call.to, call.input));
+        }
+        text
+    })
 }

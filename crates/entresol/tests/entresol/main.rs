@@ -12,6 +12,7 @@ mod day;
 mod demo;
 mod disk;
 mod duties;
+mod node;
 mod payments;
 mod plugins;
 mod processes;

@@ -2,6 +2,7 @@
 //! and how the money comes back.
 
 mod liar;
+mod misbehaving;
 
 use alloy::primitives::{Address, B256, U256};
 use payments_protocol::{Domain, Receipt, SignedReceipt};
@@ -440,7 +441,9 @@ fn one_leaves_without_plugin_and_node_after_a_restore() {
         let said = wallet.tell(&["exit", NAME, "--no-fund", "--request-key", "leave"]);
         (said.code == 0).then_some(said)
     });
-    shown.says(&["requestExit()", "What comes next", "claim", "--from-layer1"]);
+    let gateway = account.house.devnet.fact("gateway");
+    let itself = address.as_str().expect("an address");
+    shown.says(&["requestExit()", "What comes next", "node payments exit --from-layer1", &gateway, itself]);
     account.approve_next("exit");
     // The operator is honest and serves it: what is withdrawn can be claimed, by anyone's proof.
     until("the gateway's inbox has the request", || {
@@ -457,4 +460,25 @@ fn one_leaves_without_plugin_and_node_after_a_restore() {
             })
             .then_some(())
     });
+    // The command that was named, with nothing but layer 1 and anybody's key for the fee.
+    let (rpc, gateway) = (account.house.devnet.fact("rpc"), account.house.devnet.fact("gateway"));
+    let key = account.house.devnet.running.ready["accounts"][2]["key"].as_str().expect("a key").to_owned();
+    let key = account.wallet().secret("payer", key.trim_start_matches("0x"));
+    let text = address.as_str().expect("an address");
+    let way_out =
+        ["node", "payments", "exit", "--from-layer1", "--rpc", &rpc, "--gateway", &gateway, "--account", text];
+    until("the exit lies in a true batch", || {
+        let report = account.wallet().run(&way_out).json();
+        (report["withdrawn"] == ETHER.to_string()).then_some(())
+    });
+    account.pass(61);
+    let has = || -> U256 {
+        serde_json::from_value(account.chain("eth_getBalance", json!([address, "latest"]))).expect("a quantity")
+    };
+    let before = has();
+    let paying = [&way_out[..], &["--key-file", key.to_str().expect("text")]].concat();
+    let claimed = account.wallet().run(&paying).json();
+    assert!(claimed["transaction"].is_string(), "{claimed}");
+    assert_eq!(has(), before + U256::from(ETHER));
+    assert_eq!(account.wallet().run(&way_out).json()["claimable"], "0");
 }

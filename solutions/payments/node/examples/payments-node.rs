@@ -10,7 +10,14 @@ struct Command {
 }
 
 fn main() -> std::process::ExitCode {
-    let Command { node } = Command::parse();
+    let arguments = match payments_node::config::with_config(std::env::args_os().collect(), &[]) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            announce(&serde_json::json!({ "error": chain(&error) }).to_string());
+            return std::process::ExitCode::FAILURE;
+        }
+    };
+    let Command { node } = Command::parse_from(arguments);
     let outcome = tokio::runtime::Runtime::new().map_err(|error| error.to_string()).and_then(|runtime| {
         runtime
             .block_on(payments_node::run(node, |ready| announce(&serde_json::json!(ready).to_string())))

@@ -1,4 +1,4 @@
-//! Out of the layer 2 with nothing but a layer-1 endpoint. A library so far: no command calls it yet.
+//! `entresol node payments exit --from-layer1`: out of the layer 2 with nothing but a layer-1 endpoint.
 //!
 //! Reads all events of the gateway, replays every batch, and builds the proof and the call that claims. It needs no node,
 //! no operator, no store and no plugin: this is the way that stays when all of these are gone.
@@ -31,7 +31,7 @@ const MINING: Duration = Duration::from_secs(600);
 /// Gas beyond the estimate, in percent.
 const GAS_MARGIN_PERCENT: u64 = 25;
 
-/// Arguments of an exit, as a command line gives them.
+/// Arguments of `entresol node payments exit`.
 #[derive(Clone, Debug, Args)]
 pub struct ExitArgs {
     /// Read layer 1 and nothing else. The only way there is so far.
@@ -65,7 +65,7 @@ pub struct ExitArgs {
     /// Send the claim, paid by the key in this file (64 hex digits, mode 0600). Any key will do: the ETH goes to the
     /// account. Without it the call is only printed.
     #[arg(long, value_name = "FILE")]
-    pub send_with_key_file: Option<PathBuf>,
+    pub key_file: Option<PathBuf>,
 }
 
 /// What layer 1 says of an account's way out. Amounts in wei as decimal strings, times in Unix seconds.
@@ -99,6 +99,8 @@ pub struct ExitReport {
     pub claimed: String,
     /// What can be claimed now.
     pub claimable: String,
+    /// What can be claimed in all if the gateway is halted as things stand, once its last batch is final.
+    pub after_halt: String,
     /// The batch that is claimed from.
     pub batch: String,
     /// The call that claims; absent when there is nothing to claim now.
@@ -138,7 +140,7 @@ pub struct Maturing {
 pub struct Waiting {
     /// Index in the inbox.
     pub index: String,
-    /// When anybody can halt the gateway because of it, unless a roll-back gave it grace.
+    /// When anybody can halt the gateway because of it; a later roll-back may give it grace once.
     pub overdue: String,
 }
 
@@ -147,7 +149,7 @@ pub struct Waiting {
 /// # Errors
 /// Layer 1 does not answer or contradicts itself; there is no gateway; the key file cannot be used; the claim reverts.
 pub async fn exit_from_layer1(args: &ExitArgs) -> Result<ExitReport, NodeError> {
-    let key = args.send_with_key_file.as_deref().map(NodeKey::read).transpose()?;
+    let key = args.key_file.as_deref().map(NodeKey::read).transpose()?;
     let layer1 = Layer1::connect(args.rpc.clone(), args.gateway, args.chain_id).await?;
     if !layer1.has_code().await? {
         return Err(NodeError::NoGateway(args.gateway));
@@ -167,14 +169,16 @@ pub async fn exit_from_layer1(args: &ExitArgs) -> Result<ExitReport, NodeError> 
     if !chain.synced {
         return Err(Layer1Error::Inconsistent("its newest block changes faster than it can be read".to_owned()).into());
     }
-    let mut report = report(&chain, args.account);
+    let grace = gateway::grace(&layer1).await?;
+    let mut report = report(&chain, args.account, grace);
     if let (Some(key), Some(call)) = (&key, &report.call) {
         report.transaction = Some(send(&layer1, key, call).await?);
     }
     Ok(report)
 }
 
-fn report(chain: &Chain, account: Address) -> ExitReport {
+/// `grace`: items below the second were given the first as their time, by a roll-back.
+fn report(chain: &Chain, account: Address, grace: (u64, u64)) -> ExitReport {
     let newest = chain.leaf(account);
     let claimed = chain.claimed(account);
     let standing = chain.next_id() - 1;
@@ -195,7 +199,11 @@ fn report(chain: &Chain, account: Address) -> ExitReport {
         .filter(|item| item.who == account && item.kind != ItemKind::Deposit)
         .map(|item| Waiting {
             index: item.index.to_string(),
-            overdue: item.time.saturating_add(chain.terms.force).to_string(),
+            overdue: item
+                .time
+                .max(if item.index < grace.1 { grace.0 } else { 0 })
+                .saturating_add(chain.terms.force)
+                .to_string(),
         })
         .collect();
     let mut report = ExitReport {
@@ -212,6 +220,7 @@ fn report(chain: &Chain, account: Address) -> ExitReport {
         withdrawn: newest.withdrawn.to_string(),
         claimed: claimed.to_string(),
         claimable: claimable.to_string(),
+        after_halt: U256::from(claim::claimable(&newest, true)).saturating_sub(claimed).to_string(),
         batch: from.to_string(),
         call,
         maturing,
@@ -255,7 +264,7 @@ fn advice(chain: &Chain, account: Address, report: &ExitReport) -> Vec<String> {
         ));
     }
     if report.call.is_some() {
-        next.push("send the call to claim, from any account; or start this with --send-with-key-file".to_owned());
+        next.push("send the call to claim, from any account; or start this with --key-file FILE".to_owned());
     }
     if let Some(first) = report.maturing.first() {
         next.push(format!("{} wei more can be claimed from Unix time {} on", first.amount, first.at));

@@ -136,6 +136,12 @@ pub(crate) async fn bond(layer1: &Layer1) -> Result<U256, Layer1Error> {
     view(layer1, PaymentsGateway::bondBalanceCall {}).await
 }
 
+/// Time and end of the latest grace: items below the second are not overdue before the first + FORCE.
+pub(crate) async fn grace(layer1: &Layer1) -> Result<(u64, u64), Layer1Error> {
+    let grace = view(layer1, PaymentsGateway::graceCall {}).await?;
+    Ok((grace.floor, grace.end))
+}
+
 /// Input that raises the bond by the call's value.
 pub(crate) fn bond_input() -> Bytes {
     PaymentsGateway::bondCall {}.abi_encode().into()

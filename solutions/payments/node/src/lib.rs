@@ -17,6 +17,7 @@ mod alerts;
 mod args;
 mod chain;
 mod compare;
+pub mod config;
 mod core;
 mod error;
 mod exit;
@@ -34,7 +35,7 @@ mod show;
 mod store;
 mod transactions;
 
-pub use args::{FinalAt, Misbehave, NodeArgs, Role};
+pub use args::{FinalAt, LogFormat, Misbehave, NodeArgs, PaymentsArgs, PaymentsCommand, Role};
 pub use error::{Layer1Error, NodeError, StoreError};
 pub use exit::{ExitArgs, ExitCall, ExitReport, Maturing, Waiting, exit_from_layer1};
 pub use node::Node;

@@ -15,7 +15,7 @@ fn args(world: &World, account: Address) -> ExitArgs {
         chain_id: Some(31_337),
         from_block: 0,
         final_at: None,
-        send_with_key_file: None,
+        key_file: None,
     }
 }
 
@@ -65,7 +65,7 @@ async fn without_any_node_a_withdrawal_is_claimed_and_after_the_halt_the_rest() 
     for (user, owned, total) in [(&alice, ETHER - ETHER / 4, ETHER - ETHER / 4), (&bob, ETHER / 8, ETHER / 4)] {
         let report = ask(&world, user.address).await;
         assert_eq!((report.halted, report.claimable.as_str()), (true, &*owned.to_string()));
-        let paying = ExitArgs { send_with_key_file: Some(key.clone()), ..args(&world, user.address) };
+        let paying = ExitArgs { key_file: Some(key.clone()), ..args(&world, user.address) };
         let sent = exit_from_layer1(&paying).await.unwrap_or_else(|error| panic!("{error:?}"));
         assert!(sent.transaction.is_some(), "{sent:?}");
         assert_eq!(world.eth(user.address).await, U256::from(total));
