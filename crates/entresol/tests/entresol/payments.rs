@@ -441,7 +441,7 @@ fn one_leaves_without_plugin_and_node_after_a_restore() {
         let said = wallet.tell(&["exit", NAME, "--no-fund", "--request-key", "leave"]);
         (said.code == 0).then_some(said)
     });
-    let gateway = account.house.devnet.fact("gateway");
+    let gateway = account.house.devnet.fact("gateway").parse::<Address>().expect("an address").to_string();
     let itself = address.as_str().expect("an address");
     shown.says(&["requestExit()", "What comes next", "node payments exit --from-layer1", &gateway, itself]);
     account.approve_next("exit");

@@ -243,7 +243,7 @@ impl Core {
             }
         }
         self.tell(changes);
-        self.alarm();
+        self.alarm_at_half_time();
         Ok(())
     }
 

@@ -276,6 +276,9 @@ async fn follow(
                 {
                     return Ok(());
                 }
+                if !watch_the_inbox(&layer1, &core).await {
+                    return Ok(());
+                }
                 troubled = false;
                 if synced { poll } else { Duration::ZERO }
             }
@@ -301,4 +304,27 @@ async fn follow(
         }
     }
     Ok(())
+}
+
+/// Says that an inbox item is late, if it is by the gateway's own word: a roll-back may have given it more time. False
+/// when the core is gone.
+async fn watch_the_inbox(layer1: &Layer1, core: &CoreHandle) -> bool {
+    match core.run(|core| Ok(core.item_is_late())).await {
+        Ok(true) => {}
+        Ok(false) => return true,
+        Err(_) => return false,
+    }
+    let grace = match crate::gateway::grace(layer1).await {
+        Ok(grace) => grace,
+        // The next look asks again.
+        Err(error) => {
+            tracing::warn!("the gateway does not say whether a late inbox item has grace: {}", chain_text(&error));
+            return true;
+        }
+    };
+    let told = core.run(move |core| {
+        core.alarm_at_age(grace);
+        Ok(())
+    });
+    told.await.is_ok()
 }
