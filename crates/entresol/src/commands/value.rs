@@ -1,13 +1,14 @@
 //! Value between layer 1 and layer 2: deposits, withdrawals, fees of layer-2 accounts, leaving.
 
 use entresol_host::messages::{ApprovalView, ExitInput, FundInput, GatewayCallInput};
-use payments_node::ExitArgs;
+use payments_node::{ExitArgs, ExitCall};
 
 use crate::cli;
 use crate::commands::actions::arguments;
 use crate::commands::approvals::proposed;
 use crate::context::Context;
 use crate::output::{Progress, table, visible};
+use crate::times::utc;
 use crate::units::{ether, parse_amount};
 
 pub(crate) async fn deposit(context: &Context, args: cli::Deposit) -> anyhow::Result<()> {
@@ -90,7 +91,7 @@ pub(crate) async fn leave(context: &Context, args: &ExitArgs) -> anyhow::Result<
         let mut rows = vec![
             ["account".to_owned(), report.account.to_string()],
             ["gateway".to_owned(), format!("{} on chain {}", report.gateway, report.chain_id)],
-            ["read up to block".to_owned(), format!("{} (Unix time {})", report.block, report.time)],
+            ["read up to block".to_owned(), format!("{} ({})", report.block, moment(&report.time))],
             [
                 "batches".to_owned(),
                 format!("{} standing, {} true, {} final", report.standing, report.verified, report.final_batch),
@@ -99,24 +100,51 @@ pub(crate) async fn leave(context: &Context, args: &ExitArgs) -> anyhow::Result<
             ["in the layer 2".to_owned(), ether(&report.balance)],
             ["withdrawn".to_owned(), ether(&report.withdrawn)],
             ["claimed".to_owned(), ether(&report.claimed)],
-            ["claimable now".to_owned(), ether(&report.claimable)],
         ];
+        rows.push(match &report.transaction {
+            Some(hash) => ["claimed just now".to_owned(), format!("{} by {hash}", ether(&report.claimable))],
+            None => ["claimable now".to_owned(), ether(&report.claimable)],
+        });
         if !report.halted {
             rows.push(["after a halt".to_owned(), format!("{} in all", ether(&report.after_halt))]);
         }
         rows.extend(report.maturing.iter().map(|later| {
-            ["claimable later".to_owned(), format!("{} from Unix time {}", ether(&later.amount), later.at)]
+            ["claimable later".to_owned(), format!("{} from {}", ether(&later.amount), moment(&later.at))]
         }));
         rows.extend(report.waiting.iter().map(|item| {
-            ["exit asked for".to_owned(), format!("inbox item {}, overdue at {}", item.index, item.overdue)]
+            ["exit asked for".to_owned(), format!("inbox item {}, overdue at {}", item.index, moment(&item.overdue))]
         }));
-        rows.extend(report.transaction.iter().map(|hash| ["claimed by".to_owned(), hash.to_string()]));
+        rows.extend(report.deposits.iter().map(|deposit| {
+            let (index, value) = (&deposit.index, ether(&deposit.value));
+            let state = match (&deposit.transaction, &deposit.call) {
+                (Some(hash), _) => format!("{value} (item {index}) paid back just now by {hash}"),
+                (None, Some(_)) => format!("{value} (item {index}), can be paid back now"),
+                (None, None) => format!("{value} (item {index}), overdue at {}", moment(&deposit.overdue)),
+            };
+            ["deposit in no batch".to_owned(), state]
+        }));
         rows.extend(report.next.iter().map(|next| ["next".to_owned(), next.clone()]));
         let mut text = table(&[], rows);
-        if let Some(call) = &report.call {
-            // Outside the table, where nothing breaks it into lines.
-            text.push_str(&format!("\nthe call that claims\nto    {}\ninput {}", call.to, call.input));
+        // Outside the table, where nothing breaks them into lines.
+        let mut print = |what: &str, call: &ExitCall| {
+            text.push_str(&format!("\n{what}\nto    {}\ninput {}", call.to, call.input));
+        };
+        if let (Some(call), None) = (&report.call, &report.transaction) {
+            print("the call that claims", call);
+        }
+        for deposit in &report.deposits {
+            if let (Some(call), None) = (&deposit.call, &deposit.transaction) {
+                print(&format!("the call that pays back deposit {}", deposit.index), call);
+            }
         }
         text
     })
+}
+
+/// A Unix time in seconds (decimal string) as a date with the time itself, by which the advice and scripts name it.
+fn moment(seconds: &str) -> String {
+    match seconds.parse::<u64>() {
+        Ok(at) => format!("{}, Unix time {at}", utc(at.saturating_mul(1000))),
+        Err(_) => seconds.to_owned(),
+    }
 }

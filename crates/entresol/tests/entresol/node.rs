@@ -74,9 +74,17 @@ fn a_nodes_configuration_is_a_file_that_flags_beat_and_that_prints_itself() {
 #[test]
 fn a_nodes_help_is_in_groups_with_examples_and_exit_codes() {
     let help = said(&["--help"]);
-    for words in
-        ["Configuration:", "Layer 1:", "Serving:", "Monitoring:", "Keys and money:", "Examples:", "Exit codes:"]
-    {
+    for words in [
+        "--config <FILE> [OPTIONS]",
+        "Node:",
+        "Configuration:",
+        "Layer 1:",
+        "Serving:",
+        "Monitoring:",
+        "Keys and money:",
+        "Examples:",
+        "Exit codes:",
+    ] {
         assert!(help.says(&[words]).contains("exit"), "the command `exit` is not named");
     }
     said(&["exit", "--help"]).says(&["--from-layer1", "--key-file", "--account"]);
@@ -165,7 +173,7 @@ fn one_leaves_from_layer_1_alone_when_operator_and_node_are_gone() {
     }
 
     // Nobody is there any more but layer 1.
-    world.tells(ALICE, &[], &["claimable now", "0 ETH", "claimable later", "1 ETH from Unix time"]);
+    world.tells(ALICE, &[], &["claimable now", "0 ETH", "claimable later", "1 ETH from 20", "UTC, Unix time"]);
     let early = world.exit(ALICE, &[]);
     assert_eq!((&early["claimable"], &early["call"]), (&json!("0"), &Json::Null), "{early}");
     world.tells(BOB, &[], &["in the layer 2", "1 ETH", "after a halt", "1 ETH in all", "requestExit()"]);

@@ -59,6 +59,12 @@ pub enum LogFormat {
     Json,
 }
 
+/// The three ways to start. What clap would print names only the flags that a file may hold as well.
+const USAGE: &str = "\
+entresol node payments --role <ROLE> --rpc <URL> --gateway <ADDRESS> --data-dir <DIR> [OPTIONS]
+       entresol node payments --config <FILE> [OPTIONS]
+       entresol node payments exit --from-layer1 --rpc <URL> --gateway <ADDRESS> --account <ADDRESS> [OPTIONS]";
+
 /// What `--help` ends with.
 const EXAMPLES: &str = "\
 Examples:
@@ -78,7 +84,7 @@ Exit codes: 0 stopped by a signal · 1 failed (the reason is on standard error) 
 
 /// `entresol node payments`: a node, or a command that needs none.
 #[derive(Clone, Debug, Args)]
-#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true, override_usage = USAGE)]
 pub struct PaymentsArgs {
     /// The command that needs no node.
     #[command(subcommand)]
@@ -100,6 +106,14 @@ pub enum PaymentsCommand {
 #[derive(Clone, Debug, Args)]
 #[command(args_override_self = true, after_long_help = EXAMPLES)]
 pub struct NodeArgs {
+    /// Order messages (operator), or follow and verify (replica).
+    #[arg(long, value_enum, value_name = "ROLE", help_heading = "Node")]
+    pub role: Role,
+
+    /// Folder of the node's database. Created with mode 0700.
+    #[arg(long, value_name = "DIR", help_heading = "Node")]
+    pub data_dir: PathBuf,
+
     /// File with flags in TOML, under their long names: `poll-ms = 250`. Flags that are given win.
     #[arg(long, value_name = "FILE", help_heading = "Configuration")]
     pub config: Option<PathBuf>,
@@ -117,10 +131,6 @@ pub struct NodeArgs {
     #[arg(long, value_name = "LEVEL", help_heading = "Monitoring")]
     pub log_level: Option<String>,
 
-    /// Order messages (operator), or follow and verify (replica).
-    #[arg(long, value_enum)]
-    pub role: Role,
-
     /// Layer-1 JSON-RPC endpoint (http or https).
     #[arg(long, value_name = "URL", help_heading = "Layer 1")]
     pub rpc: Url,
@@ -132,10 +142,6 @@ pub struct NodeArgs {
     /// Address of the payments gateway contract.
     #[arg(long, value_name = "ADDRESS", help_heading = "Layer 1")]
     pub gateway: Address,
-
-    /// Folder of the node's database. Created with mode 0700.
-    #[arg(long, value_name = "DIR")]
-    pub data_dir: PathBuf,
 
     /// Address and port to answer on (WebSocket and HTTP POST). Port 0 picks a free one.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0", help_heading = "Serving")]
@@ -202,7 +208,7 @@ pub struct NodeArgs {
     pub poll_ms: u64,
 
     /// Age at which a waiting message or deposit is posted in a batch, in milliseconds. A full batch is posted at once.
-    #[arg(long, value_name = "MS", default_value_t = 500, help_heading = "Serving")]
+    #[arg(long, value_name = "MS", default_value_t = 500, help_heading = "Layer 1")]
     pub batch_age_ms: u64,
 
     /// Time after which a transaction of this node that is not in a block yet is sent again, with the fee of the
@@ -225,12 +231,12 @@ pub struct NodeArgs {
     pub keep_bond: U256,
 
     /// Layer-1 block that ends the challenge window. Default: latest on chains 1337 and 31337, else finalized.
-    #[arg(long, value_enum, help_heading = "Layer 1")]
+    #[arg(long, value_enum, value_name = "BLOCK", help_heading = "Layer 1")]
     pub final_at: Option<FinalAt>,
 
     /// ADVERSARY, for tests and demonstrations only: break the protocol in the named way. Refused outside the local
     /// chain ids 1337 and 31337.
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, value_name = "FAULT", help_heading = "Tests and demonstrations")]
     pub misbehave: Option<Misbehave>,
 }
 

@@ -40,7 +40,9 @@ pub fn print(matches: &ArgMatches) -> String {
         let (Some(name), id) = (flag.get_long(), flag.get_id().as_str()) else { continue };
         let Ok(Some(mut values)) = matches.try_get_raw(id) else { continue };
         let Some(value) = values.next_back().map(|value| value.to_string_lossy().into_owned()) else { continue };
-        let bare = value.parse::<i64>().is_ok() || (is_switch(&flag) && value.parse::<bool>().is_ok());
+        // Only what reads back as it stands: a folder may be called `007`.
+        let number = value.parse::<i64>().is_ok_and(|number| number.to_string() == value);
+        let bare = number || (is_switch(&flag) && value.parse::<bool>().is_ok());
         // A JSON string is a TOML string.
         let value = if bare { value } else { serde_json::Value::from(value).to_string() };
         text.push_str(&format!("{name} = {value}\n"));

@@ -10,7 +10,7 @@ use alloy::consensus::TxEip1559;
 use alloy::primitives::{Address, B256, Bytes, TxKind, U256};
 use clap::Args;
 use entresol_durable::write_point;
-use payments_protocol::{Domain, ItemKind, claim};
+use payments_protocol::{Domain, Item, ItemKind, claim};
 use serde::Serialize;
 use url::Url;
 
@@ -62,8 +62,8 @@ pub struct ExitArgs {
     #[arg(long, value_enum)]
     pub final_at: Option<FinalAt>,
 
-    /// Send the claim, paid by the key in this file (64 hex digits, mode 0600). Any key will do: the ETH goes to the
-    /// account. Without it the call is only printed.
+    /// Send what pays the account now, paid for by the key in this file (64 hex digits, mode 0600). Any key will do:
+    /// the ETH goes to the account. Without it the calls are only printed.
     #[arg(long, value_name = "FILE")]
     pub key_file: Option<PathBuf>,
 }
@@ -95,9 +95,9 @@ pub struct ExitReport {
     pub balance: String,
     /// What was withdrawn ever, after the newest true batch.
     pub withdrawn: String,
-    /// What was claimed ever.
+    /// What was claimed ever, without what `transaction` claims.
     pub claimed: String,
-    /// What can be claimed now.
+    /// What can be claimed now, or was claimed by `transaction`.
     pub claimable: String,
     /// What can be claimed in all if the gateway is halted as things stand, once its last batch is final.
     pub after_halt: String,
@@ -109,6 +109,8 @@ pub struct ExitReport {
     pub maturing: Vec<Maturing>,
     /// Exit requests and posted withdrawals of the account that no batch has served.
     pub waiting: Vec<Waiting>,
+    /// Deposits to the account that no batch has consumed, and that were not paid back.
+    pub deposits: Vec<UnservedDeposit>,
     /// What to do next, in sentences.
     pub next: Vec<String>,
     /// Hash of the transaction that claimed, when it was sent.
@@ -144,6 +146,21 @@ pub struct Waiting {
     pub overdue: String,
 }
 
+/// A deposit that waits for the operator, or after a halt for nobody.
+#[derive(Clone, Debug, Serialize)]
+pub struct UnservedDeposit {
+    /// Index in the inbox.
+    pub index: String,
+    /// Wei.
+    pub value: String,
+    /// When anybody can halt the gateway because of it; a later roll-back may give it grace once.
+    pub overdue: String,
+    /// The call that pays it back to the account; absent before a halt.
+    pub call: Option<ExitCall>,
+    /// Hash of the transaction that paid it back, when it was sent.
+    pub transaction: Option<B256>,
+}
+
 /// Reads layer 1 and says how the account gets its money; with a key file, claims what can be claimed.
 ///
 /// # Errors
@@ -171,9 +188,22 @@ pub async fn exit_from_layer1(args: &ExitArgs) -> Result<ExitReport, NodeError> 
     }
     let grace = gateway::grace(&layer1).await?;
     let mut report = report(&chain, args.account, grace);
+    for deposit in std::mem::take(&mut report.deposits) {
+        // A deposit that was paid back stays in the inbox; the contract alone says so.
+        let index = deposit.index.parse().unwrap_or(u64::MAX);
+        if !chain.halted || gateway::is_reclaimable(&layer1, index).await? {
+            report.deposits.push(deposit);
+        }
+    }
     if let (Some(key), Some(call)) = (&key, &report.call) {
         report.transaction = Some(send(&layer1, key, call).await?);
     }
+    for deposit in &mut report.deposits {
+        if let (Some(key), Some(call)) = (&key, &deposit.call) {
+            deposit.transaction = Some(send(&layer1, key, call).await?);
+        }
+    }
+    report.next = advice(&chain, args.account, &report);
     Ok(report)
 }
 
@@ -182,8 +212,9 @@ fn report(chain: &Chain, account: Address, grace: (u64, u64)) -> ExitReport {
     let newest = chain.leaf(account);
     let claimed = chain.claimed(account);
     let standing = chain.next_id() - 1;
-    // After a halt the gateway pays from the last standing batch only, once it is final.
-    let from = if chain.halted { standing } else { chain.final_id() };
+    // After a halt the gateway pays from the last standing batch only, once it is final. Before that from any final one:
+    // a false one that nobody contested does not keep anybody from what is due by those before it.
+    let from = if chain.halted { standing } else { chain.final_id().min(chain.verified_id()) };
     let ready = chain.is_final(from);
     let state = chain.state_after(from).filter(|_| ready);
     let due = |leaf| U256::from(claim::claimable(&leaf, chain.halted));
@@ -193,20 +224,22 @@ fn report(chain: &Chain, account: Address, grace: (u64, u64)) -> ExitReport {
         .filter(|_| !claimable.is_zero())
         .map(|(_, witness)| ExitCall { to: chain.domain.gateway(), input: gateway::claim_input(from, &witness) });
     let maturing = maturing(chain, account, if ready { from } else { 0 }, claimed);
-    let waiting: Vec<Waiting> = chain
-        .waiting_items()
-        .iter()
-        .filter(|item| item.who == account && item.kind != ItemKind::Deposit)
-        .map(|item| Waiting {
-            index: item.index.to_string(),
-            overdue: item
-                .time
-                .max(if item.index < grace.1 { grace.0 } else { 0 })
-                .saturating_add(chain.terms.force)
-                .to_string(),
-        })
-        .collect();
-    let mut report = ExitReport {
+    let overdue = |item: &Item| {
+        let since = item.time.max(if item.index < grace.1 { grace.0 } else { 0 });
+        since.saturating_add(chain.terms.force).to_string()
+    };
+    let (mut waiting, mut deposits) = (Vec::new(), Vec::new());
+    for item in chain.waiting_items().iter().filter(|item| item.who == account) {
+        let (index, overdue) = (item.index.to_string(), overdue(item));
+        if item.kind != ItemKind::Deposit {
+            waiting.push(Waiting { index, overdue });
+            continue;
+        }
+        let call = ExitCall { to: chain.domain.gateway(), input: gateway::reclaim_input(item.index) };
+        let call = chain.halted.then_some(call);
+        deposits.push(UnservedDeposit { index, value: item.value.to_string(), overdue, call, transaction: None });
+    }
+    ExitReport {
         account,
         gateway: chain.domain.gateway(),
         chain_id: chain.domain.chain_id().to_string(),
@@ -225,11 +258,10 @@ fn report(chain: &Chain, account: Address, grace: (u64, u64)) -> ExitReport {
         call,
         maturing,
         waiting,
+        deposits,
         next: Vec::new(),
         transaction: None,
-    };
-    report.next = advice(chain, account, &report);
-    report
+    }
 }
 
 /// What later batches add, batch by batch.
@@ -258,16 +290,39 @@ fn maturing(chain: &Chain, account: Address, from: u64, claimed: U256) -> Vec<Ma
 fn advice(chain: &Chain, account: Address, report: &ExitReport) -> Vec<String> {
     let mut next = Vec::new();
     if let Some(fault) = chain.fault() {
-        next.push(format!(
-            "batch {} is false: run a replica with --challenger-key-file, which contests it, and start this again",
-            fault.event.id
-        ));
+        let id = fault.event.id;
+        next.push(if chain.is_final(id) {
+            format!(
+                "batch {id} is false, and nobody contested it in time: claim now what batches before it pay; what is \
+                 true after it the gateway does not know"
+            )
+        } else {
+            format!(
+                "batch {id} is false: run a replica with --challenger-key-file, which contests it, and start this again"
+            )
+        });
     }
-    if report.call.is_some() {
+    if report.call.is_some() && report.transaction.is_none() {
         next.push("send the call to claim, from any account; or start this with --key-file FILE".to_owned());
     }
     if let Some(first) = report.maturing.first() {
-        next.push(format!("{} wei more can be claimed from Unix time {} on", first.amount, first.at));
+        next.push(format!(
+            "{} wei more can be claimed from Unix time {} on: start this again then",
+            first.amount, first.at
+        ));
+    }
+    for deposit in report.deposits.iter().filter(|deposit| deposit.transaction.is_none()) {
+        let UnservedDeposit { index, value, overdue, .. } = deposit;
+        next.push(if deposit.call.is_some() {
+            format!(
+                "send the call that pays back deposit {index}, from any account; or start this with --key-file FILE"
+            )
+        } else {
+            format!(
+                "deposit {index} of {value} wei waits for a batch; if none takes it until Unix time {overdue}, anybody \
+                 can call halt(), after which it is paid back"
+            )
+        });
     }
     if chain.halted || chain.leaf(account).balance == 0 {
         return next;

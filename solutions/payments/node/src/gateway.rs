@@ -4,7 +4,7 @@
 //! bindings is an alarm, never a reason to skip silently.
 
 use alloy::primitives::{Address, B256, Bytes, U256};
-use alloy::sol_types::{SolCall, SolEvent};
+use alloy::sol_types::{SolCall, SolError, SolEvent};
 use payments_contract::PaymentsGateway;
 use payments_protocol::{Contest, Item, ItemKind, Preimage, Witness};
 
@@ -178,6 +178,23 @@ pub(crate) fn claim_input(batch: u64, witness: &Witness) -> Bytes {
         signature: Bytes::new(),
     };
     call.abi_encode().into()
+}
+
+/// Input that pays a deposit back which no batch consumed, after a halt.
+pub(crate) fn reclaim_input(index: u64) -> Bytes {
+    PaymentsGateway::reclaimDepositCall { index }.abi_encode().into()
+}
+
+/// Whether a deposit that no batch consumed was not paid back yet. Only after a halt.
+pub(crate) async fn is_reclaimable(layer1: &Layer1, index: u64) -> Result<bool, Layer1Error> {
+    match layer1.call(&reclaim_input(index)).await {
+        Ok(_) => Ok(true),
+        // Another revert hides nothing: who sends the call sees it.
+        Err(Layer1Error::Refused { data: Some(data), .. }) => {
+            Ok(!data.starts_with(&PaymentsGateway::NotReclaimable::SELECTOR))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 fn item_argument(item: &Item) -> PaymentsGateway::Item {

@@ -37,7 +37,7 @@ mod transactions;
 
 pub use args::{FinalAt, LogFormat, Misbehave, NodeArgs, PaymentsArgs, PaymentsCommand, Role};
 pub use error::{Layer1Error, NodeError, StoreError};
-pub use exit::{ExitArgs, ExitCall, ExitReport, Maturing, Waiting, exit_from_layer1};
+pub use exit::{ExitArgs, ExitCall, ExitReport, Maturing, UnservedDeposit, Waiting, exit_from_layer1};
 pub use node::Node;
 
 use serde::Serialize;

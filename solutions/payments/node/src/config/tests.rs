@@ -63,7 +63,8 @@ fn what_is_printed_reads_back() {
     let folder = tempfile::tempdir().expect("a folder");
     let file_one = file(&folder, FILE);
     let (args, matches) =
-        parse(&["program", "payments", "--config", &file_one, "--confirmations", "4"]).expect("parses");
+        parse(&["program", "payments", "--config", &file_one, "--confirmations", "4", "--data-dir", "007"])
+            .expect("parses");
     let printed = print(&matches);
     assert!(printed.contains("confirmations = 4\n") && printed.contains("role = \"operator\"\n"), "{printed}");
     assert!(printed.contains("limit-loopback = true\n") && !printed.contains("config"), "{printed}");

@@ -59,6 +59,8 @@ async fn without_any_node_a_withdrawal_is_claimed_and_after_the_halt_the_rest() 
     world.send(RICH, 0, PaymentsGateway::requestExitCall {}).await;
     let asked = ask(&world, RICH).await;
     assert_eq!((asked.waiting.len(), asked.waiting[0].index.as_str()), (1, "2"));
+    let [deposit] = &asked.deposits[..] else { panic!("{asked:?}") };
+    assert_eq!((deposit.index.as_str(), deposit.value.as_str(), deposit.call.is_some()), ("1", "1", false));
     world.pass(FORCE + 1).await;
     world.send(RICH, 0, PaymentsGateway::haltCall {}).await;
     let key = world.key_file("payer.key", CHALLENGER_KEY);
@@ -69,9 +71,20 @@ async fn without_any_node_a_withdrawal_is_claimed_and_after_the_halt_the_rest() 
         let sent = exit_from_layer1(&paying).await.unwrap_or_else(|error| panic!("{error:?}"));
         assert!(sent.transaction.is_some(), "{sent:?}");
         assert_eq!(world.eth(user.address).await, U256::from(total));
+        assert!(sent.next.is_empty(), "nothing is left to do: {sent:?}");
         let after = ask(&world, user.address).await;
         assert_eq!((after.claimable.as_str(), after.call.is_some()), ("0", false));
     }
+    // A deposit that no batch took is paid back, once.
+    let report = ask(&world, RICH).await;
+    assert!(report.call.is_none() && report.deposits[0].call.is_some() && report.next.len() == 1, "{report:?}");
+    let before = world.eth(RICH).await;
+    let paying = ExitArgs { key_file: Some(key), ..args(&world, RICH) };
+    let sent = exit_from_layer1(&paying).await.unwrap_or_else(|error| panic!("{error:?}"));
+    assert!(sent.deposits[0].transaction.is_some(), "{sent:?}");
+    assert_eq!(world.eth(RICH).await, before + U256::from(1));
+    let after = ask(&world, RICH).await;
+    assert!(after.deposits.is_empty() && after.next.is_empty(), "{after:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
