@@ -37,7 +37,7 @@ const FIRST_RETRY_MS = 500, LAST_RETRY_MS = 15_000;
 const POSTED_MS = 120_000;
 /** Entries of a list in the published state; the whole state has a size limit. */
 const SHOWN = 100;
-/** Settled messages with their receipts kept in the database, about 1 KiB each, by the history dial. A few stay in any case: an
+/** Settled messages with their receipts kept in the database, 1 to 2 KiB each, by the history dial. A few stay in any case: an
  * idempotency id must not pay twice. */
 const KEPT = { own: 2_000, node: 100 };
 /** Accounts in a row that were never used, after which a restore from the words looks no further (the usual limit of wallets). */
@@ -95,6 +95,7 @@ const TYPES = {
   Withdraw: [["address", "from"], ["uint256", "value"], ["uint256", "fee"], ["uint64", "nonce"], ["bytes32", "prev"]],
   ClaimTo: [["address", "account"], ["address", "recipient"], ["uint256", "claimedBefore"], ["uint256", "claimedAfter"]],
   Receipt: [["bytes32", "messageId"], ["uint64", "sequence"], ["bytes32", "previousReceipt"], ["uint64", "time"]],
+  ReceiptGroup: [["uint64", "first"], ["uint64", "count"], ["bytes32", "previousReceipt"], ["bytes32", "root"]],
 };
 
 /** EIP-712 statements of one gateway on one chain. */
@@ -227,10 +228,37 @@ export const fateOf = (effects, id, message) => {
   return nonce >= effects.from ? "superseded" : "unknown";
 };
 
-/** Whether the operator signed this receipt. @param {Domain} domain @param {string} operator @param {any} receipt */
+/** Most receipts under one signature. */
+const MAX_GROUP = 4096n;
+
+/**
+ * The group of receipts in which the operator signed this one, or null when it is not in it. The count fixes the shape of the tree: the
+ * receipt's place in it says which levels have a sibling and on which side, so one sequence number has one receipt.
+ * @param {Domain} domain @param {any} receipt
+ */
+export const groupOf = (domain, receipt) => {
+  const { first, count, previousReceipt, path } = receipt.group;
+  let width = BigInt(count), place = BigInt(receipt.sequence) - BigInt(first), used = 0;
+  if (width < 1n || width > MAX_GROUP || place < 0n || place >= width || !Array.isArray(path)) return null;
+  if (place === 0n && !same(receipt.previousReceipt, previousReceipt)) return null;
+  let node = domain.hash("Receipt", receipt);
+  for (; width > 1n; place >>= 1n, width = (width + 1n) >> 1n) {
+    // A last node without partner rises as it is.
+    if ((place ^ 1n) >= width) continue;
+    const sibling = path[used++];
+    if (!/^0x[0-9a-f]{64}$/i.test(sibling)) return null;
+    node = keccak("0x01" + (place & 1n ? sibling.slice(2) + node.slice(2) : node.slice(2) + sibling.slice(2)));
+  }
+  return used === path.length ? { first, count, previousReceipt, root: node } : null;
+};
+
+/** Whether the operator signed this receipt: in a group, or, as before there were groups, alone. @param {Domain} domain @param {string} operator @param {any} receipt */
 export const isSigned = (domain, operator, receipt) => {
   try {
-    return same(crypto.eth.recover(domain.digest("Receipt", receipt), receipt.signature), operator);
+    const group = receipt.group ? groupOf(domain, receipt) : null;
+    if (receipt.group && !group) return false;
+    const digest = group ? domain.digest("ReceiptGroup", group) : domain.digest("Receipt", receipt);
+    return same(crypto.eth.recover(digest, receipt.signature), operator);
   } catch { return false; }
 };
 

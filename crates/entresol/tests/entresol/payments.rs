@@ -262,11 +262,14 @@ fn an_operator_that_signs_two_promises_in_one_place_is_shown_and_the_evidence_ke
     let key = account.house.devnet.running.ready["accounts"][1]["key"].as_str().expect("a key").to_owned();
     let key: SecretKey = key.trim_start_matches("0x").parse().expect("a key");
     // The chain of receipts that is told has another message in the place that was promised to this wallet.
-    let mut promised: Option<SignedReceipt> = None;
+    let mut promised: Option<Receipt> = None;
     liar.get().expect("made").lies(move |method, _, answer| match (method, promised) {
-        ("l2_sendMessage", None) => promised = serde_json::from_value(answer["result"].clone()).ok(),
+        ("l2_sendMessage", None) => {
+            let honest = serde_json::from_value::<SignedReceipt>(answer["result"].clone());
+            promised = honest.ok().map(|signed| signed.receipt);
+        }
         ("l2_getReceipts", Some(honest)) => {
-            let other = Receipt { message_id: B256::repeat_byte(7), ..honest.receipt }.sign(&domain, &key);
+            let other = Receipt { message_id: B256::repeat_byte(7), ..honest }.sign(&domain, &key);
             *answer = json!({ "jsonrpc": "2.0", "id": answer["id"], "result": { "receipts": [other], "next": null } });
         }
         _ => {}

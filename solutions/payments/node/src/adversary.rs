@@ -4,7 +4,7 @@
 //! they do not do (replay a batch wrongly, refuse a contest) no operator can do to others.
 
 use alloy::primitives::{Address, B256, Bytes};
-use payments_protocol::{Batch, Message, Receipt, Record, Signature, SignedReceipt, State};
+use payments_protocol::{Batch, Message, Receipt, ReceiptTree, Record, Signature, SignedReceipt, State};
 
 use crate::args::Misbehave;
 use crate::chain::Chain;
@@ -51,22 +51,18 @@ impl Adversary {
         }
     }
 
-    /// The receipt that is handed out for a message of the log. An equivocating operator gives every second message the
-    /// place of the one before.
+    /// The receipt that is handed out for a message of the log, if it is not the honest one. An equivocating operator
+    /// gives every second message the place of the one before.
     pub(crate) fn receipt(
         &self,
         chain: &Chain,
         key: &NodeKey,
         sequencer: &Sequencer,
         logged: &LoggedMessage,
-    ) -> SignedReceipt {
-        let before = logged.sequence.checked_sub(1).filter(|before| before % 2 == 0);
-        match before.and_then(|before| sequencer.at(before)) {
-            Some(before) if self.kind == Misbehave::Equivocate => {
-                sign(chain, key, Receipt { message_id: logged.id, ..before.receipt() })
-            }
-            _ => logged.signed_receipt(),
-        }
+    ) -> Option<SignedReceipt> {
+        let before = logged.sequence.checked_sub(1).filter(|before| before % 2 == 0)?;
+        let before = sequencer.at(before).filter(|_| self.kind == Misbehave::Equivocate)?;
+        sign(chain, key, Receipt { message_id: logged.id, ..before.receipt() })
     }
 
     /// A receipt for a message that contradicts a promised one: the same money, promised to two payees in one place of
@@ -80,13 +76,18 @@ impl Adversary {
     ) -> Option<SignedReceipt> {
         let same_place = |known: &&LoggedMessage| known.record.from == message.from && known.nonce == message.nonce;
         let first = sequencer.pending().find(same_place)?;
-        (self.kind == Misbehave::Equivocate)
-            .then(|| sign(chain, key, Receipt { message_id: message.id(), ..first.receipt() }))
+        match self.kind {
+            Misbehave::Equivocate => sign(chain, key, Receipt { message_id: message.id(), ..first.receipt() }),
+            _ => None,
+        }
     }
 }
 
-fn sign(chain: &Chain, key: &NodeKey, receipt: Receipt) -> SignedReceipt {
-    SignedReceipt { receipt, signature: key.sign(chain.domain.digest(receipt.hash())) }
+/// A receipt in a group of its own.
+fn sign(chain: &Chain, key: &NodeKey, receipt: Receipt) -> Option<SignedReceipt> {
+    let tree = ReceiptTree::new([receipt])?;
+    let signature = key.sign(tree.group().digest(&chain.domain));
+    Some(SignedReceipt { receipt, group: tree.path(receipt.sequence), signature })
 }
 
 /// A batch after which everybody's money is the proposer's, ready to be claimed. On top of a false batch: one more that

@@ -27,7 +27,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Rw
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use alloy::primitives::B256;
-use payments_protocol::SignedReceipt;
+use payments_protocol::{ReceiptTree, SignedReceipt};
 use serde_json::json;
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -110,7 +110,7 @@ impl Core {
         mut store: Box<dyn Store>,
     ) -> Result<(Self, Vec<BlockRef>), StoreError> {
         let mut sequencer = match setup.role {
-            Role::Operator => Some(Sequencer::new(store.messages()?)),
+            Role::Operator => Some(Sequencer::new(store.messages()?, store.seals()?)),
             Role::Replica => None,
         };
         let blocks = store.blocks()?;
@@ -190,18 +190,20 @@ impl Core {
             (Ok(Ordered::New(sequence) | Ordered::Again(sequence)), ..) => Ok(Due::Logged(sequence)),
             (Err(error), Some(adversary), Some(sequencer), Some(key)) => adversary
                 .second_promise(&self.chain, key, sequencer, checked.message())
-                .map(Due::Contradiction)
+                .map(|receipt| Due::Contradiction(Box::new(receipt)))
                 .ok_or(error),
             (Err(error), ..) => Err(error),
         }
     }
 
-    /// The receipt of a logged message, as everybody who asks gets it.
-    pub(crate) fn receipt(&self, logged: &LoggedMessage) -> SignedReceipt {
-        match (&self.adversary, &self.sequencer, &self.setup.key) {
-            (Some(adversary), Some(sequencer), Some(key)) => adversary.receipt(&self.chain, key, sequencer, logged),
-            _ => logged.signed_receipt(),
-        }
+    /// The receipt of a durable message, as everybody who asks gets it. `tree`: see [`Sequencer::receipt`].
+    pub(crate) fn receipt(&self, logged: &LoggedMessage, tree: &mut Option<ReceiptTree>) -> Option<SignedReceipt> {
+        let sequencer = self.sequencer.as_ref()?;
+        let other = match (&self.adversary, &self.setup.key) {
+            (Some(adversary), Some(key)) => adversary.receipt(&self.chain, key, sequencer, logged),
+            _ => None,
+        };
+        other.or_else(|| sequencer.receipt(logged, tree))
     }
 
     /// Takes news from layer 1: durable first, then acted on. Readers do not wait for the disk.

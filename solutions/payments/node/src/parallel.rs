@@ -34,20 +34,6 @@ pub(crate) fn all(count: usize, holds: impl Fn(usize) -> bool + Sync) -> bool {
     held.load(Ordering::Relaxed)
 }
 
-/// Changes every value, on all cores.
-pub(crate) fn each<T: Send>(values: &mut [T], change: impl Fn(&mut T) + Sync) {
-    let share = values.len().div_ceil(cores()).max(WORTH_A_THREAD);
-    let change = &change;
-    thread::scope(|scope| {
-        let mut shares = values.chunks_mut(share);
-        let own = shares.next();
-        for share in shares {
-            scope.spawn(move || share.iter_mut().for_each(change));
-        }
-        own.into_iter().flatten().for_each(change);
-    });
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
@@ -66,15 +52,6 @@ mod tests {
             let seen = seen.into_inner().expect("no panic");
             assert_eq!((seen.len(), seen.iter().collect::<HashSet<_>>().len()), (count, count));
             assert!(count == 0 || !all(count, |number| number != count - 1));
-        }
-    }
-
-    #[test]
-    fn every_value_is_changed_once() {
-        for count in [0, 1, 5, 1_000] {
-            let mut values = vec![1u32; count];
-            each(&mut values, |value| *value += 1);
-            assert!(values.iter().all(|value| *value == 2));
         }
     }
 }

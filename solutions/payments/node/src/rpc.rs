@@ -12,7 +12,8 @@ pub(crate) use subscriptions::{Interest, Interests, Notice, Topic};
 
 use std::time::Duration;
 
-use serde::Deserialize;
+use payments_protocol::SignedReceipt;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 /// Largest request, in bytes. The largest sensible one (a signed message) is below 2 kB.
@@ -157,9 +158,44 @@ fn call(value: Value) -> Result<Call, Value> {
     Ok(Call { id: raw.id, method: raw.method, params: raw.params })
 }
 
+/// What a call gives.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Outcome {
+    Value(Value),
+    /// Written as it is: most of what a busy operator says, and a tree of values for each costs as much as ordering it.
+    Receipt(Box<SignedReceipt>),
+}
+
+/// The answer to one request, as it goes out.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Reply {
+    /// JSON.
+    pub(crate) text: String,
+    /// Seconds after which to come again, when the one call that was made met a rate limit.
+    pub(crate) retry_after: Option<String>,
+}
+
+impl From<Value> for Reply {
+    fn from(answer: Value) -> Self {
+        let retry_after = answer["error"]["data"]["retryAfter"].as_str().map(str::to_owned);
+        Self { text: answer.to_string(), retry_after }
+    }
+}
+
 /// The answer to a call that succeeded.
-pub(crate) fn success(id: Value, result: Value) -> Value {
-    json!({ "jsonrpc": "2.0", "id": id, "result": result })
+pub(crate) fn success(id: Value, result: &Outcome) -> Reply {
+    #[derive(Serialize)]
+    struct Success<'a> {
+        jsonrpc: &'static str,
+        id: &'a Value,
+        result: &'a Outcome,
+    }
+    let text = serde_json::to_string(&Success { jsonrpc: "2.0", id: &id, result });
+    match text {
+        Ok(text) => Reply { text, retry_after: None },
+        Err(error) => failure(id, &RpcError::new(code::INTERNAL, error.to_string())).into(),
+    }
 }
 
 /// The answer to a call that failed.

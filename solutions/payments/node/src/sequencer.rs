@@ -10,7 +10,9 @@
 use std::collections::{HashMap, VecDeque};
 
 use alloy::primitives::{Address, B256};
-use payments_protocol::{Batch, BatchError, Leaf, Outcome, Receipt, Record, Signature, SignedReceipt, State};
+use payments_protocol::{
+    Batch, BatchError, Leaf, Outcome, Receipt, ReceiptTree, Record, Signature, SignedReceipt, State,
+};
 use payments_protocol::{Reason, batch::MAX_CHUNK, batch::MAX_CHUNKS, transition};
 use serde_json::json;
 
@@ -18,7 +20,7 @@ use crate::admission::Checked;
 use crate::chain::Chain;
 use crate::parallel;
 use crate::rpc::{RpcError, code};
-use crate::store::LoggedMessage;
+use crate::store::{LoggedMessage, Seal};
 
 /// Largest encoded submission in bytes; a signed transaction above 128 KiB is not relayed by layer-1 nodes.
 const MAX_SUBMISSION: usize = 130_000 - 512;
@@ -56,8 +58,10 @@ struct Mark {
 /// What the operator has promised.
 #[derive(Debug)]
 pub(crate) struct Sequencer {
-    /// Every ordered message; place = sequence. Receipts of what is not durable yet are not signed.
+    /// Every ordered message; place = sequence.
     log: Vec<LoggedMessage>,
+    /// Signatures under the receipts of what is durable, ascending.
+    seals: Vec<Seal>,
     by_id: HashMap<B256, usize>,
     /// Places in the log of what waits for a batch, ascending.
     pending: Vec<usize>,
@@ -72,11 +76,12 @@ pub(crate) struct Sequencer {
 }
 
 impl Sequencer {
-    pub(crate) fn new(log: Vec<LoggedMessage>) -> Self {
+    pub(crate) fn new(log: Vec<LoggedMessage>, seals: Vec<Seal>) -> Self {
         let by_id = log.iter().enumerate().map(|(place, message)| (message.id, place)).collect();
         let last_receipt = log.last().map_or(B256::ZERO, |message| message.receipt().hash());
         let durable = Mark { count: log.len(), soft: State::new() };
-        Self { log, by_id, pending: Vec::new(), soft: State::new(), last_receipt, durable, under_way: VecDeque::new() }
+        let (soft, pending) = (State::new(), Vec::new());
+        Self { log, seals, by_id, pending, soft, last_receipt, durable, under_way: VecDeque::new() }
     }
 
     /// Takes over what layer 1 says now. With `rolled_back` the whole log is gone through: what stood may not any more.
@@ -141,6 +146,22 @@ impl Sequencer {
         self.log[..self.durable.count].iter().skip(start).take(limit)
     }
 
+    /// The promise as it is handed out. `tree` is the caller's, to be given again for the next: it holds the tree of the
+    /// group that was needed last, and receipts are mostly asked for in runs. `None` for what is not durable.
+    pub(crate) fn receipt(&self, logged: &LoggedMessage, tree: &mut Option<ReceiptTree>) -> Option<SignedReceipt> {
+        let sequence = logged.sequence;
+        let seal = self.seals[..self.seals.partition_point(|seal| seal.first <= sequence)].last()?;
+        let signed = |group| SignedReceipt { receipt: logged.receipt(), group, signature: seal.signature };
+        if seal.count == 0 {
+            return (seal.first == sequence).then(|| signed(None));
+        }
+        if !tree.as_ref().is_some_and(|tree| tree.holds(sequence)) {
+            let count = usize::try_from(seal.count).unwrap_or(usize::MAX);
+            *tree = ReceiptTree::new(self.from(seal.first, count).map(LoggedMessage::receipt));
+        }
+        tree.as_ref()?.path(sequence).map(|path| signed(Some(path)))
+    }
+
     /// Number of receipts given.
     pub(crate) fn receipts(&self) -> usize {
         self.durable.count
@@ -162,7 +183,6 @@ impl Sequencer {
             prev: message.prev,
             time: now,
             previous_receipt: self.last_receipt,
-            receipt_signature: Signature::default(),
         };
         let mut soft = self.soft.clone();
         if let Outcome::NoEffect(reason) = apply(chain, &mut soft, &logged) {
@@ -186,13 +206,9 @@ impl Sequencer {
         self.log[from..].to_vec()
     }
 
-    /// Groups are on the disk: `rows` are all their messages, with their receipts' signatures.
-    pub(crate) fn committed(&mut self, rows: &[LoggedMessage]) {
-        for row in rows {
-            if let Some(logged) = usize::try_from(row.sequence).ok().and_then(|place| self.log.get_mut(place)) {
-                logged.receipt_signature = row.receipt_signature;
-            }
-        }
+    /// Groups are on the disk: `rows` are all their messages, `seals` the signatures under their receipts.
+    pub(crate) fn committed(&mut self, rows: &[LoggedMessage], seals: &[Seal]) {
+        self.seals.extend(seals);
         let count = rows.last().map_or(0, |row| usize::try_from(row.sequence).unwrap_or(usize::MAX).saturating_add(1));
         while let Some(mark) = self.under_way.pop_front_if(|mark| mark.count <= count) {
             self.durable = mark;
@@ -335,11 +351,6 @@ impl LoggedMessage {
             previous_receipt: self.previous_receipt,
             time: self.time,
         }
-    }
-
-    /// The promise as it was handed out.
-    pub(crate) fn signed_receipt(&self) -> SignedReceipt {
-        SignedReceipt { receipt: self.receipt(), signature: self.receipt_signature }
     }
 }
 

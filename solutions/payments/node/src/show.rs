@@ -1,7 +1,7 @@
 //! The JSON of the node's answers: quantities as decimal strings, bytes as 0x-hex.
 
 use alloy::primitives::{Address, B256, U256};
-use payments_protocol::{Contest, Effect, Leaf, Outcome, Record, claim};
+use payments_protocol::{Contest, Effect, Leaf, Outcome, ReceiptTree, Record, claim};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -184,13 +184,13 @@ fn place_form(place: Place, transaction: Option<B256>) -> Value {
 }
 
 /// A promised message that has taken no effect yet.
-fn promised(core: &Core, message: &LoggedMessage) -> Value {
+fn promised(core: &Core, message: &LoggedMessage, tree: &mut Option<ReceiptTree>) -> Value {
     let leaf = Leaf { nonce: message.nonce, head: message.prev, ..Leaf::default() };
     let mut value = message.record.message(&leaf).map_or(Value::Null, |message| form(&message));
     if let Some(object) = value.as_object_mut() {
         object.insert("id".to_owned(), json!(message.id));
         object.insert("state".to_owned(), json!("pending"));
-        object.insert("receipt".to_owned(), form(&core.receipt(message)));
+        object.insert("receipt".to_owned(), form(&core.receipt(message, tree)));
     }
     value
 }
@@ -205,13 +205,14 @@ pub(crate) fn messages(core: &Core, address: Address, cursor: u64) -> Value {
     let end = history.len().min(start + PAGE);
     let page: Vec<Value> = history[start..end].iter().map(|place| placed(&core.chain, *place)).collect();
     let touches = |record: &Record| record.from == address || record.to == address;
+    let mut tree = None;
     let pending: Vec<Value> = core
         .sequencer
         .iter()
         .flat_map(|sequencer| sequencer.pending())
         .filter(|message| touches(&message.record))
         .take(PAGE)
-        .map(|message| promised(core, message))
+        .map(|message| promised(core, message, &mut tree))
         .collect();
     json!({ "messages": page, "cursor": end.to_string(), "more": end < history.len(), "reset": reset, "pending": pending })
 }
@@ -222,12 +223,12 @@ pub(crate) fn message(core: &Core, id: B256) -> Result<Value, RpcError> {
     if let Some(place) = core.chain.place(id) {
         let mut value = placed(&core.chain, place);
         if let (Some(object), Some(logged)) = (value.as_object_mut(), logged) {
-            object.insert("receipt".to_owned(), form(&core.receipt(logged)));
+            object.insert("receipt".to_owned(), form(&core.receipt(logged, &mut None)));
         }
         return Ok(value);
     }
     let logged = logged.ok_or_else(|| RpcError::not_found("no such message is known here"))?;
-    let mut value = promised(core, logged);
+    let mut value = promised(core, logged, &mut None);
     if logged.nonce < core.chain.leaf(logged.record.from).nonce
         && let Some(object) = value.as_object_mut()
     {
@@ -243,7 +244,9 @@ pub(crate) fn receipts(core: &Core, from: u64, limit: u64) -> Result<Value, RpcE
     let limit = usize::try_from(limit).unwrap_or(usize::MAX).min(RECEIPTS);
     let (receipts, known): (Vec<_>, _) = match (&core.sequencer, &core.comparison) {
         (Some(sequencer), _) => {
-            (sequencer.from(from, limit).map(|message| core.receipt(message)).collect(), sequencer.receipts() as u64)
+            let mut tree = None;
+            let receipts = sequencer.from(from, limit).map_while(|message| core.receipt(message, &mut tree));
+            (receipts.collect(), sequencer.receipts() as u64)
         }
         (None, Some(comparison)) => {
             let receipts = comparison.receipts(from, limit);

@@ -58,7 +58,16 @@ pub(crate) struct LoggedMessage {
     pub(crate) time: u64,
     /// Hash of the receipt before this one; zero for the first.
     pub(crate) previous_receipt: B256,
-    pub(crate) receipt_signature: Signature,
+}
+
+/// The operator's signature under receipts of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Seal {
+    /// Sequence of the first receipt.
+    pub(crate) first: u64,
+    /// How many are signed together; 0 for a single receipt that is signed without a group, as before there were groups.
+    pub(crate) count: u64,
+    pub(crate) signature: Signature,
 }
 
 /// What a transaction of this node is for.
@@ -112,10 +121,12 @@ pub(crate) trait Store: Send {
     fn identity(&mut self) -> Result<Option<Identity>, StoreError>;
     /// Claims an empty store for `identity`; refuses a store of another one.
     fn claim(&mut self, identity: &Identity) -> Result<(), StoreError>;
-    /// Appends to the message log. All or nothing.
-    fn append_messages(&mut self, messages: &[LoggedMessage]) -> Result<(), StoreError>;
+    /// Appends to the message log, with the signatures under its receipts. All or nothing.
+    fn append_messages(&mut self, messages: &[LoggedMessage], seals: &[Seal]) -> Result<(), StoreError>;
     /// The whole log, in order.
     fn messages(&mut self) -> Result<Vec<LoggedMessage>, StoreError>;
+    /// The signatures under the log's receipts, in order.
+    fn seals(&mut self) -> Result<Vec<Seal>, StoreError>;
     /// Forgets blocks from a number on, then appends blocks. All or nothing.
     fn apply_blocks(&mut self, drop_from: Option<u64>, blocks: &[StepBlock]) -> Result<(), StoreError>;
     /// All remembered blocks that hold logs, and the newest others, ascending.

@@ -12,7 +12,7 @@ const eth = {
   recover,
 };
 Object.defineProperty(globalThis.crypto, "eth", { value: eth });
-const { Domain, alarmScreen, contradicts, differences, effectiveIn, fateOf, headOfItem, inEther, isSigned } = await import("../index.js");
+const { Domain, alarmScreen, groupOf, contradicts, differences, effectiveIn, fateOf, headOfItem, inEther, isSigned } = await import("../index.js");
 
 /** @param {string} name */
 const vectors = (name) => JSON.parse(readFileSync(new URL(`../../protocol/vectors/${name}.json`, import.meta.url), "utf8"));
@@ -26,15 +26,54 @@ const receipt = (sequence, id, previous, key = KEY) => {
   const fields = { messageId: id, sequence, previousReceipt: previous, time: "1700000000" };
   return { ...fields, signature: sign(domain.digest("Receipt", fields), key) };
 };
+/** The same, signed as a group of its own. @param {string} sequence @param {string} id @param {string} previous */
+const grouped = (sequence, id, previous) => {
+  const { signature: _, ...fields } = receipt(sequence, id, previous);
+  const signed = { ...fields, group: { first: sequence, count: "1", previousReceipt: previous, path: [] } };
+  const group = groupOf(domain, signed) ?? assert.fail("it is its own group");
+  return { ...signed, signature: sign(domain.digest("ReceiptGroup", group), KEY) };
+};
 const id = (/** @type {string} */ digit) => "0x" + digit.repeat(64);
 
 test("the golden receipt is its signer's", () => {
   const { signed } = messages.receipt;
-  const signer = recover(domain.digest("Receipt", signed), signed.signature);
+  const signer = recover(domain.digest("Receipt", messages.receipt.alone), messages.receipt.alone.signature);
   assert.ok(isSigned(domain, signer, signed));
+  assert.ok(isSigned(domain, signer, messages.receipt.alone), "from before there were groups");
   assert.ok(!isSigned(domain, OPERATOR, signed));
   assert.ok(!isSigned(domain, signer, { ...signed, sequence: "13" }));
   assert.ok(!isSigned(domain, signer, { ...signed, signature: "0x00" }));
+});
+
+test("each golden receipt of a group leads to its root, and none that lies about its place", () => {
+  const { group, groupHash, root, alone } = messages.receipt;
+  const signer = recover(domain.digest("Receipt", alone), alone.signature);
+  for (const signed of group) {
+    const found = groupOf(domain, signed) ?? assert.fail("it is in its group");
+    assert.equal(found.root, root);
+    assert.equal(domain.hash("ReceiptGroup", found), groupHash);
+    const { path } = signed.group;
+    for (const lie of [
+      { count: "2" }, { count: "4" }, { count: "0" }, { count: "4097" }, { first: "10" }, { first: "12" }, { previousReceipt: id("9") },
+      { path: [...path, ZERO] }, { path: path.slice(1) }, { path: path.map(() => id("9")) }, { path: path.map((/** @type {string} */ hash) => hash.slice(0, -2)) }, { path: null },
+    ]) assert.ok(!isSigned(domain, signer, { ...signed, group: { ...signed.group, ...lie } }), JSON.stringify(lie));
+    for (const lie of [{ sequence: "11" }, { sequence: "12" }, { sequence: "13" }, { sequence: "14" }].filter(({ sequence }) => sequence !== signed.sequence)) {
+      assert.ok(!isSigned(domain, signer, { ...signed, ...lie }), JSON.stringify(lie));
+    }
+    assert.ok(!isSigned(domain, signer, { ...signed, group: undefined }), "the group is what was signed");
+  }
+});
+
+test("two promises in one place contradict each other whatever their groups", () => {
+  const { group, alone } = messages.receipt;
+  const signer = recover(domain.digest("Receipt", alone), alone.signature);
+  assert.ok(!contradicts(domain, signer, group[1], alone), "the same promise, signed otherwise");
+  assert.ok(!contradicts(domain, signer, group[0], group[1]) && !contradicts(domain, signer, group[1], group[2]), "a chain");
+  const one = grouped("5", id("a"), id("1")), other = grouped("5", id("b"), id("1"));
+  assert.ok(contradicts(domain, OPERATOR, one, other));
+  assert.ok(contradicts(domain, OPERATOR, one, receipt("5", id("b"), id("1"))));
+  assert.ok(contradicts(domain, OPERATOR, one, grouped("6", id("b"), id("7"))), "it does not stand on the one before");
+  assert.ok(!contradicts(domain, OPERATOR, one, { ...other, group: { ...other.group, first: "4", count: "2", path: [id("1")] } }));
 });
 
 test("two promises in one place contradict each other, and only the operator's signatures count", () => {

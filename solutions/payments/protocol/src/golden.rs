@@ -7,9 +7,10 @@ use expect_test::{ExpectFile, expect_file};
 use serde_json::{Value, json};
 
 use crate::{
-    Batch, ClaimTo, Contest, Effect, Inbox, Kind, Leaf, Message, Outcome, PostedWithdraw, Receipt, Record, Signature,
-    State,
+    Batch, ClaimTo, Contest, Effect, Inbox, Kind, Leaf, Message, Outcome, PostedWithdraw, Receipt, ReceiptTree, Record,
+    Signature, SignedReceipt, State,
     message::{GWEI, payment_type_hash, withdraw_type_hash},
+    sign_digest,
     testing::{ETHER, Person, deposit, domain, forced_exit, person, posted, record},
     transition::{apply_item, apply_record},
 };
@@ -65,6 +66,18 @@ fn messages() {
         previous_receipt: B256::repeat_byte(0x44),
         time: 1_700_000_000,
     };
+    // A group of three: the last one rises a level without a partner.
+    let before = Receipt { message_id: B256::repeat_byte(0x32), sequence: 11, ..receipt };
+    let receipt = Receipt { previous_receipt: before.hash(), ..receipt };
+    let after =
+        Receipt { message_id: B256::repeat_byte(0x34), sequence: 13, previous_receipt: receipt.hash(), ..receipt };
+    let tree = ReceiptTree::new([before, receipt, after]).unwrap();
+    let signature = sign_digest(&one.key, tree.group().digest(&domain()));
+    let grouped = [before, receipt, after].map(|receipt| SignedReceipt {
+        receipt,
+        group: tree.path(receipt.sequence),
+        signature,
+    });
     let vectors = json!({
         "domain": domain_json(),
         "typeHashes": { "Payment": payment_type_hash(), "Withdraw": withdraw_type_hash() },
@@ -76,7 +89,14 @@ fn messages() {
             "digest": claim.digest(&domain()),
             "signature": Bytes::copy_from_slice(&claim.sign(&domain(), &one.key).to_bytes()),
         },
-        "receipt": { "signed": receipt.sign(&domain(), &one.key), "hash": receipt.hash() },
+        "receipt": {
+            "hash": receipt.hash(),
+            "signed": grouped[1],
+            "group": grouped,
+            "groupHash": tree.group().hash(),
+            "root": tree.group().root,
+            "alone": SignedReceipt { receipt, group: None, signature: sign_digest(&one.key, domain().digest(receipt.hash())) },
+        },
     });
     compare(expect_file!["../vectors/messages.json"], &vectors);
 }

@@ -62,7 +62,7 @@ pub use contest::{BadWitness, Contest};
 pub use domain::Domain;
 pub use inbox::{Inbox, Item, ItemKind};
 pub use message::{Kind, Message, MessageError, PostedWithdraw, Record, SignedMessage};
-pub use receipt::{Receipt, SignedReceipt};
+pub use receipt::{GroupPath, Receipt, ReceiptError, ReceiptGroup, ReceiptTree, SignedReceipt};
 pub use signature::{Signature, SignatureError, sign_digest};
 pub use state::{Leaf, State, Witness, WitnessError};
 pub use transition::{Effect, Outcome, Reason};

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use alloy::primitives::{Address, B256};
 use entresol_durable::{create_private_dir, write_point};
-use payments_protocol::{Domain, Receipt, Signature, SignedReceipt};
+use payments_protocol::{Domain, GroupPath, Receipt, Signature, SignedReceipt};
 use rusqlite::{Connection, Row, params};
 use serde_json::{Value, json};
 
@@ -29,8 +29,15 @@ CREATE TABLE evidence (number INTEGER PRIMARY KEY, first BLOB NOT NULL, second B
 PRAGMA user_version = 1;
 ";
 
-/// Most receipts of strangers that are kept for later. Each costs the operator's signature, so only a thieving or
-/// broken operator can fill it.
+/// What came with version 2: the group that a receipt was signed in, as JSON; NULL where it was signed alone.
+const SCHEMA_2: &str = "
+ALTER TABLE receipts ADD COLUMN signed_in TEXT;
+ALTER TABLE loose ADD COLUMN signed_in TEXT;
+PRAGMA user_version = 2;
+";
+
+/// Most receipts of strangers that are kept for later. Each takes the operator's signature, so only a thieving or broken
+/// operator can fill it.
 const MAX_LOOSE: u64 = 4_096;
 
 /// Most pieces of evidence that are told at once; one is enough.
@@ -80,11 +87,15 @@ impl Book {
         }
         let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Exclusive)?;
         let version: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-        match version {
-            #[allow(clippy::disallowed_methods, reason = "inside the transaction that is committed below")]
-            0 => transaction.execute_batch(SCHEMA)?,
-            1 => {}
+        let steps: &[&str] = match version {
+            0 => &[SCHEMA, SCHEMA_2],
+            1 => &[SCHEMA_2],
+            2 => &[],
             newer => return Err(StoreError::Damaged(format!("schema {newer} is of a newer version of this program"))),
+        };
+        for step in steps {
+            #[allow(clippy::disallowed_methods, reason = "inside the transaction that is committed below")]
+            transaction.execute_batch(step)?;
         }
         write_point!("node.comparison.schema", transaction.commit())?;
         let mut book = Self { connection: Mutex::new(connection), domain, operator, next: 0, last: B256::ZERO };
@@ -132,7 +143,7 @@ impl Book {
             if sequence < next {
                 let seen = match self.receipt(sequence)? {
                     Some(seen) => Some(seen),
-                    None => fresh.iter().find(|f: &&SignedReceipt| f.receipt.sequence == sequence).copied(),
+                    None => fresh.iter().find(|f: &&SignedReceipt| f.receipt.sequence == sequence).cloned(),
                 };
                 if let Some(seen) = seen
                     && seen.receipt.hash() != signed.receipt.hash()
@@ -143,7 +154,7 @@ impl Book {
             }
             if signed.receipt.previous_receipt != last {
                 let before = match fresh.last() {
-                    Some(before) => Some(*before),
+                    Some(before) => Some(before.clone()),
                     None => self.receipt(sequence.wrapping_sub(1))?,
                 };
                 findings.push(self.broken(before.as_ref(), signed, now_ms)?);
@@ -154,7 +165,7 @@ impl Book {
                 }
             }
             (next, last) = (sequence + 1, signed.receipt.hash());
-            fresh.push(*signed);
+            fresh.push(signed.clone());
         }
         if !fresh.is_empty() {
             self.insert("receipts", &fresh, now_ms)?;
@@ -178,7 +189,7 @@ impl Book {
         if others.is_empty() {
             let kept: i64 = self.database().query_row("SELECT COUNT(*) FROM loose", [], |row| row.get(0))?;
             if kept.cast_unsigned() < MAX_LOOSE {
-                self.insert("loose", &[*signed], now_ms)?;
+                self.insert("loose", std::slice::from_ref(signed), now_ms)?;
             }
         }
         Ok(Finding::Fits)
@@ -293,18 +304,19 @@ impl Book {
         let transaction = database.transaction()?;
         {
             let (more, values) = match table {
-                "loose" => (", hash", ", ?7"),
+                "loose" => (", hash", ", ?8"),
                 _ => ("", ""),
             };
             let mut insert = transaction.prepare_cached(&format!(
-                "INSERT INTO {table} (sequence, message_id, previous, time, signature, seen_ms{more})
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6{values})"
+                "INSERT INTO {table} (sequence, message_id, previous, time, signature, seen_ms, signed_in{more})
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7{values})"
             ))?;
-            for SignedReceipt { receipt, signature } in receipts {
+            for SignedReceipt { receipt, group, signature } in receipts {
                 let (sequence, time, now) =
                     (receipt.sequence.cast_signed(), receipt.time.cast_signed(), now_ms.cast_signed());
                 let (id, previous, hash) = (receipt.message_id, receipt.previous_receipt, receipt.hash());
                 let signature = signature.to_bytes();
+                let signed_in = group.as_ref().map(|group| json!(group).to_string());
                 match table {
                     "loose" => insert.execute(params![
                         sequence,
@@ -313,6 +325,7 @@ impl Book {
                         time,
                         signature.as_slice(),
                         now,
+                        signed_in,
                         hash.as_slice()
                     ])?,
                     _ => insert.execute(params![
@@ -321,7 +334,8 @@ impl Book {
                         previous.as_slice(),
                         time,
                         signature.as_slice(),
-                        now
+                        now,
+                        signed_in
                     ])?,
                 };
             }
@@ -342,6 +356,8 @@ fn hash(row: &Row<'_>, column: &str) -> Result<B256, StoreError> {
 
 fn signed(row: &Row<'_>) -> Result<SignedReceipt, StoreError> {
     let signature: Vec<u8> = row.get("signature")?;
+    let signed_in: Option<String> = row.get("signed_in")?;
+    let group = signed_in.map(|text| serde_json::from_str::<GroupPath>(&text)).transpose().map_err(|_| damaged())?;
     Ok(SignedReceipt {
         receipt: Receipt {
             message_id: hash(row, "message_id")?,
@@ -349,6 +365,7 @@ fn signed(row: &Row<'_>) -> Result<SignedReceipt, StoreError> {
             previous_receipt: hash(row, "previous")?,
             time: row.get::<_, i64>("time")?.cast_unsigned(),
         },
+        group,
         signature: Signature::from_bytes(&signature).map_err(|_| damaged())?,
     })
 }

@@ -12,7 +12,7 @@ use crate::rpc::chain_text;
 /// Longest time for one answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Largest answer: 256 receipts are below 100 kB.
+/// Largest answer: 256 receipts are below 400 kB.
 const MAX_ANSWER: usize = 1 << 20;
 
 /// What the operator's node said.

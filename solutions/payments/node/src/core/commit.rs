@@ -5,19 +5,22 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use payments_protocol::{Domain, SignedReceipt};
+use payments_protocol::{Domain, ReceiptTree, SignedReceipt};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::handle::{Answer, gone};
 use super::{Core, SharedStore, read, write};
 use crate::key::NodeKey;
 use crate::metrics::Metrics;
-use crate::parallel;
 use crate::rpc::RpcError;
-use crate::store::{LoggedMessage, StoreError};
+use crate::store::{LoggedMessage, Seal, StoreError};
 
 /// Groups that wait while one is written. With one, ordering and writing overlap and groups grow as the disk slows.
 const WAITING_GROUPS: usize = 1;
+
+/// Most receipts under one signature; the protocol allows more. Whoever asks for an old receipt has its whole tree made
+/// again, which with this many costs about what checking a message does, and the signature costs each a hundredth.
+const SEALED: usize = 128;
 
 /// What is due to who handed a message in, once its group is durable.
 #[derive(Clone, Debug)]
@@ -25,7 +28,7 @@ pub(super) enum Due {
     /// The receipt of this sequence.
     Logged(u64),
     /// A receipt that contradicts another; a built-in adversary's.
-    Contradiction(SignedReceipt),
+    Contradiction(Box<SignedReceipt>),
 }
 
 /// Who waits for the outcome of a message.
@@ -38,7 +41,7 @@ pub(super) struct Answerable {
 
 /// Messages that are written together. Refusals wait as well: they may rest on promises of the same group.
 pub(super) struct Group {
-    /// The new ones; their receipts are not signed yet.
+    /// The new ones; their receipts are signed when they are written.
     pub(super) rows: Vec<LoggedMessage>,
     pub(super) sent: Vec<Answerable>,
 }
@@ -96,14 +99,22 @@ impl Work {
     }
 
     fn commit(&self, group: Group) -> Result<(), StoreError> {
-        let Group { mut rows, sent } = group;
+        let Group { rows, sent } = group;
+        let (mut trees, mut earlier) = (Vec::new(), None);
         if let (Some(key), false) = (&self.key, rows.is_empty()) {
-            parallel::each(&mut rows, |row| row.receipt_signature = key.sign(self.domain.digest(row.receipt().hash())));
+            let mut seals = Vec::new();
+            for rows in rows.chunks(SEALED) {
+                let (seal, tree) = seal(rows, key, &self.domain)?;
+                seals.push(seal);
+                trees.push(Some(tree));
+            }
             let began = Instant::now();
-            self.store.lock().unwrap_or_else(PoisonError::into_inner).append_messages(&rows)?;
+            // A kill before this is done loses what was signed, and nobody has seen it: the sequences may be given
+            // again in other words.
+            self.store.lock().unwrap_or_else(PoisonError::into_inner).append_messages(&rows, &seals)?;
             self.metrics.commit(began.elapsed());
             if let Some(sequencer) = &mut write(&self.core).sequencer {
-                sequencer.committed(&rows);
+                sequencer.committed(&rows, &seals);
             }
         }
         let core = read(&self.core);
@@ -111,9 +122,13 @@ impl Work {
             let answer = outcome.and_then(|due| match due {
                 Due::Logged(sequence) => {
                     let logged = core.sequencer.as_ref().and_then(|sequencer| sequencer.at(sequence));
-                    logged.map(|logged| core.receipt(logged)).ok_or_else(gone)
+                    // Who sends an old message again must not have a new tree made anew for everybody else.
+                    let place = rows.first().and_then(|first| sequence.checked_sub(first.sequence));
+                    let place = place.and_then(|place| usize::try_from(place).ok());
+                    let tree = place.and_then(|place| trees.get_mut(place / SEALED)).unwrap_or(&mut earlier);
+                    logged.and_then(|logged| core.receipt(logged, tree)).ok_or_else(gone)
                 }
-                Due::Contradiction(receipt) => Ok(receipt),
+                Due::Contradiction(receipt) => Ok(*receipt),
             });
             match &answer {
                 Ok(_) => self.metrics.accept(),
@@ -130,4 +145,13 @@ impl Work {
         }
         Ok(())
     }
+}
+
+/// Signs the receipts of consecutive messages.
+fn seal(rows: &[LoggedMessage], key: &NodeKey, domain: &Domain) -> Result<(Seal, ReceiptTree), StoreError> {
+    let broken = || StoreError::Damaged("messages that were ordered are no chain".to_owned());
+    let tree = ReceiptTree::new(rows.iter().map(LoggedMessage::receipt)).ok_or_else(broken)?;
+    let group = tree.group();
+    let signature = key.sign(group.digest(domain));
+    Ok((Seal { first: group.first, count: group.count, signature }, tree))
 }

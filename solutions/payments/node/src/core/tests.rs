@@ -11,7 +11,7 @@ use super::*;
 use crate::chain::Key;
 use crate::chain::testing::{Layer1, User};
 use crate::layer1::StepBlock;
-use crate::store::{Identity, SqliteStore};
+use crate::store::{Identity, Seal, SqliteStore};
 
 /// Tells when it begins to write messages, and waits for leave to.
 struct SlowStore {
@@ -21,11 +21,11 @@ struct SlowStore {
 }
 
 impl Store for SlowStore {
-    fn append_messages(&mut self, messages: &[LoggedMessage]) -> Result<(), StoreError> {
+    fn append_messages(&mut self, messages: &[LoggedMessage], seals: &[Seal]) -> Result<(), StoreError> {
         self.begun.send(messages.len()).expect("the test listens");
         // A test that has ended lets everything through.
         let _ = self.leave.recv();
-        self.inner.append_messages(messages)
+        self.inner.append_messages(messages, seals)
     }
 
     fn identity(&mut self) -> Result<Option<Identity>, StoreError> {
@@ -36,6 +36,9 @@ impl Store for SlowStore {
         self.inner.claim(identity)
     }
 
+    fn seals(&mut self) -> Result<Vec<Seal>, StoreError> {
+        self.inner.seals()
+    }
     fn messages(&mut self) -> Result<Vec<LoggedMessage>, StoreError> {
         self.inner.messages()
     }
@@ -186,4 +189,30 @@ async fn what_was_handed_in_is_answered_before_the_end() {
     assert!(join_all(sent).await.iter().all(Result::is_ok));
     slow.end.await.expect("a word").expect("a clean end");
     assert!(slow.core.send(payments[0].clone()).await.is_err(), "and nothing is taken after it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_flush_of_many_groups_gives_each_its_own_receipt_and_again_the_same() {
+    let slow = Slow::new();
+    let payments = slow.payments(400);
+    let first = hand_in(&slow.core, &payments[..1]).await;
+    assert_eq!(slow.begun.recv().expect("it writes"), 1);
+    // All that comes while the disk is busy; it is more than one signature is for.
+    let rest = hand_in(&slow.core, &payments[1..]).await;
+    drop(slow.leave);
+    let mut receipts: Vec<_> = join_all(first).await.into_iter().map(|answer| answer.expect("promised")).collect();
+    receipts.extend(join_all(rest).await.into_iter().map(|answer| answer.expect("promised")));
+
+    let known = slow.core.read(|core| Ok((core.chain.domain, core.setup.key.as_ref().map(NodeKey::address))));
+    let (domain, operator) = known.await.expect("readable");
+    for (sequence, signed) in receipts.iter().enumerate() {
+        assert_eq!(signed.receipt.sequence, sequence as u64);
+        assert_eq!(signed.signer(&domain).ok(), operator, "{signed:?}");
+        assert!(signed.group.as_ref().is_some_and(|group| group.path.len() <= 7), "{signed:?}");
+    }
+    // Old ones from all over, in any order.
+    for place in [399, 0, 1, 200, 128, 129, 256, 257, 399] {
+        let again = slow.core.send(payments[place].clone()).await.expect("promised before");
+        assert_eq!(again, receipts[place]);
+    }
 }

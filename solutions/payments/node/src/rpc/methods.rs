@@ -4,15 +4,21 @@ use alloy::primitives::{Address, B256};
 use payments_protocol::{SignedMessage, SignedReceipt};
 use serde_json::Value;
 
-use super::{RpcError, code};
+use super::{Outcome, RpcError, code};
 use crate::core::{Core, CoreHandle};
 use crate::show;
 
 /// Answers one call.
-pub(super) async fn call(core: &CoreHandle, method: &str, params: Value) -> Result<Value, RpcError> {
+pub(super) async fn call(core: &CoreHandle, method: &str, params: Value) -> Result<Outcome, RpcError> {
+    if method == "l2_sendMessage" {
+        return send(core, params).await;
+    }
+    read(core, method, params).await.map(Outcome::Value)
+}
+
+async fn read(core: &CoreHandle, method: &str, params: Value) -> Result<Value, RpcError> {
     match method {
         "l2_status" => core.read(|core| Ok(show::status(core))).await,
-        "l2_sendMessage" => send(core, params).await,
         "l2_getAccount" => {
             let address = address(&params)?;
             let batch = optional_quantity(&params, 1, "batch")?;
@@ -60,15 +66,14 @@ pub(super) async fn call(core: &CoreHandle, method: &str, params: Value) -> Resu
 }
 
 /// Reaches the order as this is first polled, so that the messages of one caller keep theirs.
-async fn send(core: &CoreHandle, params: Value) -> Result<Value, RpcError> {
+async fn send(core: &CoreHandle, params: Value) -> Result<Outcome, RpcError> {
     let message = match params {
         Value::Array(mut list) if list.len() == 1 => list.remove(0),
         Value::Object(_) => params,
         _ => return Err(RpcError::params("l2_sendMessage takes one signed message")),
     };
     let signed: SignedMessage = serde_json::from_value(message).map_err(|error| RpcError::params(error.to_string()))?;
-    let receipt = core.send(signed).await?;
-    serde_json::to_value(receipt).map_err(|error| RpcError::new(code::INTERNAL, error.to_string()))
+    core.send(signed).await.map(|receipt| Outcome::Receipt(Box::new(receipt)))
 }
 
 /// An error with its sources, in one line.

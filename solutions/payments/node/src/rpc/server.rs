@@ -31,7 +31,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::limits::{Kind, Limiter, Limits};
-use super::{Call, GRACE, Incoming, Interest, MAX_REQUEST, RpcError, Topic, code, failure, methods, parse, success};
+use super::{Call, GRACE, Incoming, Interest, MAX_REQUEST, Outcome, Reply, RpcError, Topic, code};
+use super::{failure, methods, parse, success};
 use crate::core::CoreHandle;
 use crate::metrics::Metrics;
 
@@ -112,20 +113,17 @@ async fn over_http(
     }
     let answer = answer(&shared, peer, &body, &mut None).1.await;
     match answer {
-        Some(answer) => match retry_after(&answer) {
-            Some(seconds) => {
-                let again = [(header::RETRY_AFTER, seconds)];
-                (StatusCode::TOO_MANY_REQUESTS, again, axum::Json(answer)).into_response()
+        Some(Reply { text, retry_after }) => {
+            let json = [(header::CONTENT_TYPE, "application/json")];
+            match retry_after {
+                Some(seconds) => {
+                    (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, seconds)], json, text).into_response()
+                }
+                None => (json, text).into_response(),
             }
-            None => axum::Json(answer).into_response(),
-        },
+        }
         None => StatusCode::NO_CONTENT.into_response(),
     }
-}
-
-/// Seconds after which to come again, when the one call that was made met a rate limit.
-fn retry_after(answer: &Value) -> Option<String> {
-    answer["error"]["data"]["retryAfter"].as_str().map(str::to_owned)
 }
 
 async fn over_websocket(
@@ -190,20 +188,21 @@ fn answer(
     peer: SocketAddr,
     bytes: &[u8],
     subscriptions: &mut Option<Subscriptions>,
-) -> (usize, impl Future<Output = Option<Value>> + Send + use<>) {
+) -> (usize, impl Future<Output = Option<Reply>> + Send + use<>) {
     match parse(bytes) {
-        Incoming::Refused(answer) => (1, Either::Left(ready(Some(answer)))),
+        Incoming::Refused(answer) => (1, Either::Left(ready(Some(answer.into())))),
         Incoming::One(call) => (1, Either::Right(Either::Left(one(shared, peer, call, subscriptions)))),
         Incoming::Many(calls) => {
             let count = calls.len();
             let calls = calls.into_iter().map(|call| match call {
                 Ok(call) => Either::Left(one(shared, peer, call, subscriptions)),
-                Err(answer) => Either::Right(ready(Some(answer))),
+                Err(answer) => Either::Right(ready(Some(answer.into()))),
             });
             let answers = join_all(calls.collect::<Vec<_>>());
             let all = async move {
-                let answers: Vec<Value> = answers.await.into_iter().flatten().collect();
-                (!answers.is_empty()).then_some(Value::Array(answers))
+                let answers: Vec<String> = answers.await.into_iter().flatten().map(|reply: Reply| reply.text).collect();
+                let text = format!("[{}]", answers.join(","));
+                (!answers.is_empty()).then_some(Reply { text, retry_after: None })
             };
             (count, Either::Right(Either::Right(all)))
         }
@@ -215,13 +214,13 @@ fn one(
     peer: SocketAddr,
     call: Call,
     subscriptions: &mut Option<Subscriptions>,
-) -> impl Future<Output = Option<Value>> + Send + use<> {
+) -> impl Future<Output = Option<Reply>> + Send + use<> {
     let Call { id, method, params } = call;
     shared.core.metrics().request();
     let outcome = match (allowed(shared, peer, &method), method.as_str()) {
         (Err(error), _) => Either::Left(ready(Err(error))),
-        (Ok(()), "l2_subscribe") => Either::Left(ready(subscribe(shared, subscriptions, &params))),
-        (Ok(()), "l2_unsubscribe") => Either::Left(ready(unsubscribe(subscriptions, &params))),
+        (Ok(()), "l2_subscribe") => Either::Left(ready(subscribe(shared, subscriptions, &params).map(Outcome::Value))),
+        (Ok(()), "l2_unsubscribe") => Either::Left(ready(unsubscribe(subscriptions, &params).map(Outcome::Value))),
         (Ok(()), _) => {
             let core = shared.core.clone();
             Either::Right(async move { methods::call(&core, &method, params).await })
@@ -230,8 +229,8 @@ fn one(
     async move {
         let outcome = outcome.await;
         Some(match outcome {
-            Ok(result) => success(id?, result),
-            Err(error) => failure(id?, &error),
+            Ok(result) => success(id?, &result),
+            Err(error) => failure(id?, &error).into(),
         })
     }
 }

@@ -23,7 +23,7 @@ impl Operator {
         let mut layer1 = Layer1::new();
         layer1.mine(Vec::new());
         layer1.deposit(alice.address, 100);
-        let mut operator = Self { layer1, sequencer: Sequencer::new(Vec::new()), key: key() };
+        let mut operator = Self { layer1, sequencer: Sequencer::new(Vec::new(), Vec::new()), key: key() };
         operator.post();
         operator
     }
@@ -52,11 +52,13 @@ impl Operator {
 
     /// What the committer does, with a disk that never fails.
     fn commit(&mut self) {
-        let mut rows = self.sequencer.close_group();
-        for row in &mut rows {
-            row.receipt_signature = self.key.sign(self.layer1.chain.domain.digest(row.receipt().hash()));
-        }
-        self.sequencer.committed(&rows);
+        let rows = self.sequencer.close_group();
+        let seal = ReceiptTree::new(rows.iter().map(LoggedMessage::receipt)).map(|tree| Seal {
+            first: tree.group().first,
+            count: tree.group().count,
+            signature: self.key.sign(tree.group().digest(&self.layer1.chain.domain)),
+        });
+        self.sequencer.committed(&rows, seal.as_slice());
     }
 
     fn promise(&mut self, message: &SignedMessage) -> Result<Ordered, RpcError> {
@@ -193,7 +195,7 @@ fn what_is_not_durable_is_not_shown_and_not_posted() {
     }
     assert_eq!(operator.post(), (1, 1), "only the durable one");
     assert_eq!(operator.sequencer.soft_leaf(bob.address).balance, 30);
-    operator.sequencer.committed(&rows);
+    operator.sequencer.committed(&rows, &[]);
     assert_eq!(operator.sequencer.soft_leaf(bob.address).balance, 10);
     assert_eq!(operator.post(), (1, 1));
     assert_eq!(operator.layer1.chain.leaf(bob.address).balance, 10);
@@ -213,9 +215,43 @@ fn groups_become_durable_in_their_order() {
     }
     let mut seen = Vec::new();
     for rows in [groups[0].clone(), groups[1..].concat()] {
-        operator.sequencer.committed(&rows);
+        operator.sequencer.committed(&rows, &[]);
         seen.push((operator.sequencer.receipts(), operator.sequencer.soft_leaf(bob.address).balance));
     }
     assert_eq!(seen, [(1, 10), (3, 30)]);
     assert!(operator.sequencer.close_group().is_empty());
+}
+
+#[test]
+fn receipts_of_groups_of_any_size_are_made_again_from_the_log_and_their_seals() {
+    let (alice, bob) = (User::new(1), User::new(2));
+    let mut operator = Operator::new(&alice);
+    let mut handed_out = Vec::new();
+    for size in [1, 3, 2, 5] {
+        let mut leaf = operator.sequencer.soft_leaf(alice.address);
+        for _ in 0..size {
+            let message = alice.pay(&leaf, bob.address, 1);
+            (leaf.nonce, leaf.head) = (leaf.nonce + 1, message.message.id());
+            let Ok(Ordered::New(sequence)) = operator.order(&message) else { panic!("she has it") };
+            assert!(operator.sequencer.at(sequence).is_none(), "nothing is shown before it is durable");
+        }
+        operator.commit();
+        let mut tree = None;
+        let sequencer = &operator.sequencer;
+        handed_out.extend(
+            sequencer.from(handed_out.len() as u64, 99).filter_map(|logged| sequencer.receipt(logged, &mut tree)),
+        );
+    }
+    assert_eq!(handed_out.len(), 11);
+    assert!(handed_out.windows(2).all(|pair| pair[1].receipt.previous_receipt == pair[0].receipt.hash()));
+    for signed in &handed_out {
+        assert_eq!(signed.signer(&operator.layer1.chain.domain), Ok(operator.key.address()));
+    }
+    // After a restart there are the log and the seals alone.
+    let restarted = Sequencer::new(operator.sequencer.log.clone(), operator.sequencer.seals.clone());
+    let mut tree = None;
+    for signed in handed_out.iter().chain(handed_out.iter().rev()) {
+        let logged = restarted.logged(signed.receipt.message_id).expect("logged");
+        assert_eq!(restarted.receipt(logged, &mut tree).as_ref(), Some(signed));
+    }
 }

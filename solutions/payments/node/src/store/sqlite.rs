@@ -9,7 +9,7 @@ use entresol_durable::{create_private_dir, write_point};
 use payments_protocol::{Record, Signature};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{Identity, LoggedMessage, OutgoingTransaction, Purpose, Store, StoreError, TransactionState};
+use super::{Identity, LoggedMessage, OutgoingTransaction, Purpose, Seal, Store, StoreError, TransactionState};
 use crate::chain::Key;
 use crate::layer1::{BlockRef, GatewayLog, StepBlock};
 
@@ -20,7 +20,7 @@ const FILE: &str = "node.sqlite";
 const KEPT_EMPTY_BLOCKS: u64 = crate::layer1::WINDOW as u64;
 
 /// The tables. Nothing in `messages` is ever changed or removed: a trigger refuses it.
-const SCHEMA: &str = "
+pub(super) const SCHEMA: &str = "
 CREATE TABLE identity (one INTEGER PRIMARY KEY CHECK (one = 1), chain_id INTEGER NOT NULL, gateway BLOB NOT NULL,
   role TEXT NOT NULL, from_block INTEGER NOT NULL) STRICT;
 CREATE TABLE messages (sequence INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, record BLOB NOT NULL,
@@ -38,9 +38,19 @@ PRAGMA user_version = 1;
 ";
 
 /// What came with version 2: batches that need not be judged again.
-const SCHEMA_2: &str = "
+pub(super) const SCHEMA_2: &str = "
 CREATE TABLE found (commitment BLOB NOT NULL, accumulator BLOB NOT NULL, PRIMARY KEY (commitment, accumulator)) STRICT;
 PRAGMA user_version = 2;
+";
+
+/// What came with version 3: one signature under the receipts of a group. Each signature from before is under one receipt.
+const SCHEMA_3: &str = "
+CREATE TABLE seals (first INTEGER PRIMARY KEY, count INTEGER NOT NULL, signature BLOB NOT NULL) STRICT;
+INSERT INTO seals (first, count, signature) SELECT sequence, 0, receipt_signature FROM messages;
+ALTER TABLE messages DROP COLUMN receipt_signature;
+CREATE TRIGGER seals_stay BEFORE DELETE ON seals BEGIN SELECT RAISE(ABORT, 'the message log is append-only'); END;
+CREATE TRIGGER seals_keep BEFORE UPDATE ON seals BEGIN SELECT RAISE(ABORT, 'the message log is append-only'); END;
+PRAGMA user_version = 3;
 ";
 
 /// The embedded store.
@@ -71,9 +81,10 @@ impl SqliteStore {
         let transaction = self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Exclusive)?;
         let version: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
         let steps: &[&str] = match version {
-            0 => &[SCHEMA, SCHEMA_2],
-            1 => &[SCHEMA_2],
-            2 => &[],
+            0 => &[SCHEMA, SCHEMA_2, SCHEMA_3],
+            1 => &[SCHEMA_2, SCHEMA_3],
+            2 => &[SCHEMA_3],
+            3 => &[],
             newer => return Err(StoreError::Damaged(format!("schema {newer} is of a newer version of this program"))),
         };
         for step in steps {
@@ -109,9 +120,8 @@ fn block(row: &Row<'_>) -> Result<BlockRef, StoreError> {
 
 fn message(row: &Row<'_>) -> Result<LoggedMessage, StoreError> {
     let record: Vec<u8> = row.get("record")?;
-    let signature: Vec<u8> = row.get("receipt_signature")?;
-    let damaged = |what: &str| StoreError::Damaged(format!("a logged {what} does not read back"));
-    let record: [u8; Record::LENGTH] = record.try_into().map_err(|_| damaged("message"))?;
+    let damaged = |_| StoreError::Damaged("a logged message does not read back".to_owned());
+    let record: [u8; Record::LENGTH] = record.try_into().map_err(damaged)?;
     Ok(LoggedMessage {
         sequence: number(row.get("sequence")?),
         id: hash(row, "id")?,
@@ -120,7 +130,16 @@ fn message(row: &Row<'_>) -> Result<LoggedMessage, StoreError> {
         prev: hash(row, "prev")?,
         time: number(row.get("time")?),
         previous_receipt: hash(row, "previous_receipt")?,
-        receipt_signature: Signature::from_bytes(&signature).map_err(|_| damaged("receipt"))?,
+    })
+}
+
+fn seal(row: &Row<'_>) -> Result<Seal, StoreError> {
+    let signature: Vec<u8> = row.get("signature")?;
+    Ok(Seal {
+        first: number(row.get("first")?),
+        count: number(row.get("count")?),
+        signature: Signature::from_bytes(&signature)
+            .map_err(|_| StoreError::Damaged("a receipt's signature does not read back".to_owned()))?,
     })
 }
 
@@ -215,12 +234,12 @@ impl Store for SqliteStore {
         Ok(())
     }
 
-    fn append_messages(&mut self, messages: &[LoggedMessage]) -> Result<(), StoreError> {
+    fn append_messages(&mut self, messages: &[LoggedMessage], seals: &[Seal]) -> Result<(), StoreError> {
         let transaction = self.connection.transaction()?;
         {
             let mut insert = transaction.prepare_cached(
-                "INSERT INTO messages (sequence, id, record, nonce, prev, time, previous_receipt, receipt_signature)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                "INSERT INTO messages (sequence, id, record, nonce, prev, time, previous_receipt)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             )?;
             for message in messages {
                 insert.execute(params![
@@ -231,8 +250,12 @@ impl Store for SqliteStore {
                     message.prev.as_slice(),
                     stored(message.time),
                     message.previous_receipt.as_slice(),
-                    message.receipt_signature.to_bytes().as_slice(),
                 ])?;
+            }
+            let mut insert =
+                transaction.prepare_cached("INSERT INTO seals (first, count, signature) VALUES (?1, ?2, ?3)")?;
+            for Seal { first, count, signature } in seals {
+                insert.execute(params![stored(*first), stored(*count), signature.to_bytes().as_slice()])?;
             }
         }
         write_point!("node.messages.append", transaction.commit())?;
@@ -241,6 +264,10 @@ impl Store for SqliteStore {
 
     fn messages(&mut self) -> Result<Vec<LoggedMessage>, StoreError> {
         all(&self.connection, "SELECT * FROM messages ORDER BY sequence", message)
+    }
+
+    fn seals(&mut self) -> Result<Vec<Seal>, StoreError> {
+        all(&self.connection, "SELECT * FROM seals ORDER BY first", seal)
     }
 
     fn apply_blocks(&mut self, drop_from: Option<u64>, blocks: &[StepBlock]) -> Result<(), StoreError> {

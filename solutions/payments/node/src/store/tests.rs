@@ -25,8 +25,11 @@ fn logged(sequence: u64) -> LoggedMessage {
         prev: B256::repeat_byte(5),
         time: 7,
         previous_receipt: B256::repeat_byte(6),
-        receipt_signature: Signature { r: B256::repeat_byte(7), s: B256::repeat_byte(8), v: 27 },
     }
+}
+
+fn seal(first: u64, count: u64) -> Seal {
+    Seal { first, count, signature: Signature { r: B256::repeat_byte(7), s: B256::repeat_byte(8), v: 27 } }
 }
 
 fn block(number: u64, fork: u8, logs: usize) -> StepBlock {
@@ -54,21 +57,27 @@ fn the_message_log_reads_back_as_written_and_cannot_be_changed() {
     let dir = folder();
     let log = [logged(0), logged(1)];
     let mut store = open(&dir);
-    store.append_messages(&log).expect("written");
-    assert!(store.append_messages(&[logged(1)]).is_err(), "a sequence number is given once");
+    store.append_messages(&log, &[seal(0, 2)]).expect("written");
+    assert!(store.append_messages(&[logged(1)], &[seal(1, 1)]).is_err(), "a sequence number is given once");
+    assert!(store.append_messages(&[logged(2)], &[seal(0, 3)]).is_err(), "and signed once");
     drop(store);
-    assert_eq!(open(&dir).messages().expect("readable"), log);
+    let mut store = open(&dir);
+    assert_eq!((store.messages().expect("readable"), store.seals().expect("readable")), (log.into(), vec![seal(0, 2)]));
+    drop(store);
     let raw = rusqlite::Connection::open(dir.path().join("node.sqlite")).expect("the file");
     assert!(raw.execute("DELETE FROM messages", []).is_err());
     assert!(raw.execute("UPDATE messages SET time = 0", []).is_err());
+    assert!(raw.execute("DELETE FROM seals", []).is_err());
+    assert!(raw.execute("UPDATE seals SET count = 1", []).is_err());
 }
 
 #[test]
 fn a_group_of_messages_is_written_whole_or_not_at_all() {
     let dir = folder();
     let mut store = open(&dir);
-    assert!(store.append_messages(&[logged(0), logged(0)]).is_err());
-    assert_eq!(store.messages().expect("readable"), []);
+    assert!(store.append_messages(&[logged(0), logged(0)], &[seal(0, 2)]).is_err());
+    assert!(store.append_messages(&[logged(0)], &[seal(0, 1), seal(0, 1)]).is_err());
+    assert_eq!((store.messages().expect("readable"), store.seals().expect("readable")), (vec![], vec![]));
 }
 
 #[test]
@@ -148,16 +157,31 @@ fn batches_found_true_are_noted_once_and_forgotten_together() {
 }
 
 #[test]
-fn a_store_of_the_first_version_is_taken_over() {
-    let dir = folder();
-    let mut store = open(&dir);
-    let logged = logged(0);
-    store.append_messages(std::slice::from_ref(&logged)).expect("written");
-    drop(store);
-    let plain = rusqlite::Connection::open(dir.path().join("node.sqlite")).expect("a database");
-    plain.execute("DROP TABLE found", []).expect("dropped");
-    plain.pragma_update(None, "user_version", 1).expect("as it was");
-    drop(plain);
-    let mut store = open(&dir);
-    assert_eq!((store.messages().expect("readable"), store.found().expect("readable").len()), (vec![logged], 0));
+fn a_store_of_an_earlier_version_is_taken_over_with_its_receipts() {
+    for schemas in [&[sqlite::SCHEMA][..], &[sqlite::SCHEMA, sqlite::SCHEMA_2]] {
+        let dir = folder();
+        let plain = rusqlite::Connection::open(dir.path().join("node.sqlite")).expect("a database");
+        for schema in schemas {
+            #[allow(clippy::disallowed_methods, reason = "a file as an earlier version left it")]
+            plain.execute_batch(schema).expect("as it was");
+        }
+        let logged = logged(0);
+        let (record, signature) = (logged.record.encode(), seal(0, 0).signature.to_bytes());
+        let insert =
+            "INSERT INTO messages (sequence, id, record, nonce, prev, time, previous_receipt, receipt_signature)
+            VALUES (0, ?1, ?2, 0, ?3, 7, ?4, ?5)";
+        let row = rusqlite::params![
+            logged.id.as_slice(),
+            record.as_slice(),
+            logged.prev.as_slice(),
+            logged.previous_receipt.as_slice(),
+            signature.as_slice()
+        ];
+        plain.execute(insert, row).expect("written");
+        drop(plain);
+        let mut store = open(&dir);
+        assert_eq!(store.messages().expect("readable"), [logged]);
+        assert_eq!(store.seals().expect("readable"), [seal(0, 0)], "signed alone, as it was");
+        assert_eq!(store.found().expect("readable").len(), 0);
+    }
 }

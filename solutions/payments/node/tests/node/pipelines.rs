@@ -1,12 +1,12 @@
 //! Many messages under way at once: nobody has to wait for one receipt before the next message.
 
 use futures_util::{SinkExt, StreamExt};
-use payments_protocol::{Leaf, Message};
+use payments_protocol::{Leaf, Message, SignedReceipt};
 use serde_json::{Value, json};
 use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::Message as Frame;
 
-use crate::world::{Client, ETHER, User, World, start};
+use crate::world::{Client, ETHER, OPERATOR, User, World, start};
 
 /// Payments of one account, each built on the one before, as calls numbered from 0.
 fn chain_of(world: &World, payer: &User, leaf: &mut Leaf, to: &User, count: usize) -> Vec<Value> {
@@ -16,6 +16,14 @@ fn chain_of(world: &World, payer: &User, leaf: &mut Leaf, to: &User, count: usiz
         json!({ "jsonrpc": "2.0", "id": id, "method": "l2_sendMessage", "params": [payer.sign(world, message)] })
     });
     calls.collect()
+}
+
+/// Each receipt is checked alone, whatever was signed with it.
+fn all_signed(world: &World, answers: &[Value]) {
+    for answer in answers {
+        let signed: SignedReceipt = serde_json::from_value(answer["result"].clone()).expect("a receipt");
+        assert_eq!(signed.signer(&world.domain), Ok(OPERATOR), "{answer}");
+    }
 }
 
 /// Sequences of the receipts in the order of the calls.
@@ -37,6 +45,7 @@ async fn messages_of_one_account_are_taken_in_their_order_without_waiting() {
     // One batch request over HTTP.
     let calls = chain_of(&world, &alice, &mut leaf, &bob, 64);
     let answers = post(&client, &Value::from(calls)).await;
+    all_signed(&world, &answers);
     assert_eq!(sequences(answers), (0..64).collect::<Vec<_>>());
 
     // One connection: more than may wait unanswered, nothing is read before all is sent.
@@ -51,6 +60,11 @@ async fn messages_of_one_account_are_taken_in_their_order_without_waiting() {
         let frame = socket.next().await.expect("open").expect("readable");
         answers.push(serde_json::from_str(&frame.into_text().expect("text")).expect("JSON"));
     }
+    all_signed(&world, &answers);
+    // Made again from the log: the same receipts, with the same way to the same signature.
+    answers.sort_by_key(|answer| answer["id"].as_u64());
+    let page = client.call("l2_getReceipts", json!(["64", "200"])).await;
+    assert_eq!(page["receipts"], answers.iter().map(|answer| answer["result"].clone()).collect::<Value>());
     assert_eq!(sequences(answers), (64..264).collect::<Vec<_>>());
 
     // One wrong signature refuses its own message and, by the nonce, those of its account that follow: nobody else's.

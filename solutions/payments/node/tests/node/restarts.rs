@@ -6,10 +6,11 @@ use entresol_durable::{Process, REGISTRY};
 use futures_util::StreamExt;
 use payments_contract::PaymentsGateway;
 use payments_node::{Misbehave, NodeArgs};
+use payments_protocol::{Message, SignedReceipt};
 use serde_json::{Value, json};
 use tokio::process::Child;
 
-use crate::world::{Client, ETHER, PATIENCE, User, World, message_of, spawn, start};
+use crate::world::{Client, ETHER, OPERATOR, PATIENCE, User, World, message_of, spawn, start};
 
 /// Deposit, then one payment after another, until the node dies. Gives the receipts that were handed out.
 async fn until_it_dies(
@@ -86,6 +87,34 @@ async fn client_total(client: &Client, user: &User) -> u128 {
     let status = client.until_status("nothing waits", |s| s["pending"] == "0" && s["inbox"]["consumed"] == "1").await;
     assert!(status["fault"].is_null());
     client.account(user.address).await["balance"].as_str().expect("a quantity").parse().expect("a quantity")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_that_was_signed_and_not_written_was_promised_to_nobody() {
+    let world = World::new().await;
+    let args = world.operator_args();
+    let (alice, bob) = (User::new(1), User::new(2));
+    world.deposit(alice.address, ETHER).await;
+    // Between the group's signature and its flush.
+    let (mut child, client) = spawn(&args, Some("node.messages.append:before")).await;
+    let client = client.expect("it starts");
+    client.until_balance(alice.address, ETHER).await;
+    let leaf = alice.next(&client).await;
+    let pay = |value| json!([alice.sign(&world, Message::payment(alice.address, &leaf, bob.address, value, 0))]);
+    assert!(client.try_call("l2_sendMessage", pay(1)).await.is_err(), "no receipt before the flush");
+    assert_eq!(child.wait().await.expect("it died").signal(), Some(9));
+
+    // The same place, in other words: nobody holds the first ones.
+    let (node, client) = start(args.clone()).await;
+    client.until_balance(alice.address, ETHER).await;
+    let receipt = client.call("l2_sendMessage", pay(2)).await;
+    let signed: SignedReceipt = serde_json::from_value(receipt.clone()).expect("a receipt");
+    assert_eq!((signed.receipt.sequence, signed.signer(&world.domain)), (0, Ok(OPERATOR)));
+    node.stop().await.expect("a clean stop");
+    let (node, client) = start(args).await;
+    client.until_balance(bob.address, 2).await;
+    assert_eq!(client.call("l2_sendMessage", pay(2)).await, receipt, "the same message again, the same receipt");
+    node.stop().await.expect("a clean stop");
 }
 
 #[tokio::test(flavor = "multi_thread")]

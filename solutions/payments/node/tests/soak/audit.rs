@@ -1,7 +1,7 @@
 //! What must be true at the end.
 //!
 //! - The receipts handed out have the sequences 0, 1, 2, … without gap or double, each points to the one before, and
-//!   the operator knows of no more.
+//!   the operator knows of no more. Those that are looked up are the same again, and the operator's.
 //! - On the replica, which reads layer 1 alone, every account has the balance that the signed payments make, and its
 //!   nonce and head are those of the last message that it has a receipt for. The head is a hash over all of the
 //!   account's messages: so each of them took effect, once, in order.
@@ -9,13 +9,13 @@
 
 use std::time::{Duration, Instant};
 
-use payments_protocol::Leaf;
+use payments_protocol::{Leaf, SignedReceipt};
 use serde_json::{Value, json};
 
 use crate::Dice;
 use crate::keeper::{Keeper, Kept};
 use crate::load::Load;
-use crate::world::{Client, ETHER, World};
+use crate::world::{Client, ETHER, OPERATOR, World};
 
 /// Longest time for everything promised to stand.
 const PATIENCE: Duration = Duration::from_secs(900);
@@ -82,7 +82,9 @@ pub(crate) async fn audit(world: &World, load: &Load, operator: &Kept, replica: 
         let receipt = receipts[dice.below(receipts.len() as u64) as usize];
         let told = operator.client.call("l2_getMessage", json!([receipt.message])).await;
         assert_eq!(told["effective"], true, "{told}");
-        assert_eq!(told["receipt"]["sequence"], receipt.sequence.to_string());
+        let again: SignedReceipt = serde_json::from_value(told["receipt"].clone()).expect("a receipt");
+        assert_eq!((again.receipt.sequence, again.receipt.hash()), (receipt.sequence, receipt.hash));
+        assert_eq!(again.signer(&world.domain), Ok(OPERATOR), "{told}");
     }
     json!({
         "receipts": receipts.len(),

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::{Shared, Subscriptions, answer};
-use crate::rpc::{Notice, notification};
+use crate::rpc::{Notice, Reply, notification};
 
 /// Answers and notifications that wait for a peer to read. A peer that lets more pile up is cut off.
 const OUTBOX: usize = 1_024;
@@ -143,10 +143,10 @@ async fn converse(
 
 /// Puts an answer, if there is one, into the outbox. A peer that asks and does not read is not read from either; false
 /// when that lasts too long.
-async fn queued(outbox: &mpsc::Sender<Message>, answer: Option<Value>) -> bool {
+async fn queued(outbox: &mpsc::Sender<Message>, answer: Option<Reply>) -> bool {
     let Some(answer) = answer else { return true };
     // A writer that has ended ends the connection by itself.
-    tokio::time::timeout(WRITE_TIMEOUT, outbox.send(text(&answer))).await.is_ok()
+    tokio::time::timeout(WRITE_TIMEOUT, outbox.send(Message::Text(answer.text.into()))).await.is_ok()
 }
 
 /// Writes until the outbox ends, the peer does not read, or the connection is cut off.
