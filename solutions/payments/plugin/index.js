@@ -240,7 +240,7 @@ export const groupOf = (domain, receipt) => {
   const { first, count, previousReceipt, path } = receipt.group;
   let width = BigInt(count), place = BigInt(receipt.sequence) - BigInt(first), used = 0;
   if (width < 1n || width > MAX_GROUP || place < 0n || place >= width || !Array.isArray(path)) return null;
-  if (place === 0n && !same(receipt.previousReceipt, previousReceipt)) return null;
+  if (place === 0n && word(receipt.previousReceipt) !== word(previousReceipt)) return null;
   let node = domain.hash("Receipt", receipt);
   for (; width > 1n; place >>= 1n, width = (width + 1n) >> 1n) {
     // A last node without partner rises as it is.
@@ -264,15 +264,17 @@ export const isSigned = (domain, operator, receipt) => {
 
 /**
  * Whether two receipts of the operator contradict each other: two promises in one place, or a promise that does not stand on the one
- * before it. Only signatures count, so a node cannot accuse an honest operator.
+ * before it. Only what is signed counts, not how a node spells it, so a node cannot accuse an honest operator.
  * @param {Domain} domain @param {string} operator @param {any} one @param {any} other
  */
 export const contradicts = (domain, operator, one, other) => {
-  const [a, b] = BigInt(one.sequence) <= BigInt(other.sequence) ? [one, other] : [other, one];
-  const hash = domain.hash("Receipt", a);
-  const apart = BigInt(b.sequence) - BigInt(a.sequence);
-  const clash = apart === 0n ? hash !== domain.hash("Receipt", b) : apart === 1n && !same(b.previousReceipt, hash);
-  return clash && isSigned(domain, operator, a) && isSigned(domain, operator, b);
+  try {
+    const [a, b] = BigInt(one.sequence) <= BigInt(other.sequence) ? [one, other] : [other, one];
+    const hash = domain.hash("Receipt", a);
+    const apart = BigInt(b.sequence) - BigInt(a.sequence);
+    const clash = apart === 0n ? hash !== domain.hash("Receipt", b) : apart === 1n && word(b.previousReceipt) !== word(hash);
+    return clash && isSigned(domain, operator, a) && isSigned(domain, operator, b);
+  } catch { return false; }
 };
 
 /** Names of the fields in which two nodes' answers about an account at one batch differ. @param {any} one @param {any} other */
@@ -979,7 +981,8 @@ export default class Payments {
     }
     const found = await this.node.call("l2_getMessage", [outgoing.messageId]).catch(() => null);
     if (!found || found.state === "superseded") return false;
-    await this.#save({ ...outgoing, stage: found.state === "pending" ? "soft" : found.state, receipt: found.receipt ?? outgoing.receipt, error: undefined });
+    const receipt = this.#isPromise(found.receipt, outgoing.messageId) ? found.receipt : outgoing.receipt;
+    await this.#save({ ...outgoing, stage: found.state === "pending" ? "soft" : found.state, receipt, error: undefined });
     return true;
   }
 
@@ -1472,12 +1475,13 @@ export default class Payments {
           if (error.code === code.NO_METHOD) link.givesReceipts = false;
           return null;
         });
-        for (const told of page?.receipts ?? []) {
-          if (contradicts(this.domain, this.operator, receipt, told)) await this.#equivocated(receipt, told);
+        const told = Array.isArray(page?.receipts) ? page.receipts : [];
+        for (const other of told) {
+          if (contradicts(this.domain, this.operator, receipt, other)) await this.#equivocated(receipt, other);
         }
-        const there = page?.receipts?.find((/** @type {any} */ told) => told.sequence === receipt.sequence);
+        const there = told.find((/** @type {any} */ other) => other?.sequence === receipt.sequence);
         const key = `receipt/${link.url}`;
-        if (there && !same(there.messageId, receipt.messageId) && !isSigned(this.domain, this.operator, there)) {
+        if (there && !same(String(there.messageId), receipt.messageId) && !isSigned(this.domain, this.operator, there)) {
           this.#raise(key, "disagree", "warning", `The node ${link.url} shows another promise in place ${receipt.sequence} than the one that the operator signed for you.`, { node: link.url });
         } else if (there) this.#clear(key);
       }

@@ -76,6 +76,17 @@ test("two promises in one place contradict each other whatever their groups", ()
   assert.ok(!contradicts(domain, OPERATOR, one, { ...other, group: { ...other.group, first: "4", count: "2", path: [id("1")] } }));
 });
 
+test("a node that spells an honest operator's receipts otherwise accuses nobody", () => {
+  const one = grouped("5", id("a"), id("1"));
+  const hash = domain.hash("Receipt", { ...one });
+  const next = receipt("6", id("b"), hash);
+  for (const previousReceipt of [hash, String(BigInt(hash)), hash.replace("0x", "0X"), "0x" + hash.slice(2).toUpperCase()]) {
+    assert.ok(isSigned(domain, OPERATOR, { ...next, previousReceipt }));
+    assert.ok(!contradicts(domain, OPERATOR, one, { ...next, previousReceipt }), previousReceipt);
+  }
+  for (const nothing of [null, {}, { sequence: "6" }, { sequence: "x" }, { ...next, group: {} }]) assert.ok(!contradicts(domain, OPERATOR, one, nothing));
+});
+
 test("two promises in one place contradict each other, and only the operator's signatures count", () => {
   const one = receipt("5", id("a"), id("1")), other = receipt("5", id("b"), id("1"));
   assert.ok(contradicts(domain, OPERATOR, one, other));
