@@ -77,6 +77,9 @@ pub(crate) const DEMO: &[&str] = &[
 /// The write points of a replica that compares its operator; its own tests kill it there.
 const COMPARISON: &[&str] = &["node.comparison.schema", "node.comparison.write"];
 
+/// The write points of a node whose oldest batches have become unshakeable; a test of its own kills it there.
+const BASE: &[&str] = &["node.base.settle", "node.base.snapshot"];
+
 impl WritePoint {
     /// True when `entresol demo` reaches it. What the demo does not reach, the scripted day of use must.
     #[must_use]
@@ -90,10 +93,16 @@ impl WritePoint {
         COMPARISON.contains(&self.name)
     }
 
+    /// True when only a node that has run for hundreds of layer-1 blocks reaches it.
+    #[must_use]
+    pub fn in_base(&self) -> bool {
+        BASE.contains(&self.name)
+    }
+
     /// True when the scripted day of use reaches it, and the demo does not.
     #[must_use]
     pub fn in_day(&self) -> bool {
-        !self.in_demo() && !self.in_comparison()
+        !self.in_demo() && !self.in_comparison() && !self.in_base()
     }
 }
 
@@ -172,6 +181,8 @@ pub const REGISTRY: &[WritePoint] = &[
         Process::Node,
         "batches that were found true, so that a restart need not judge them again",
     ),
+    point("node.base.settle", Process::Node, "batches that nothing changes any more, before memory forgets them"),
+    point("node.base.snapshot", Process::Node, "the state after the newest of them"),
     point("node.transaction.store", Process::Node, "a signed batch, contest or bond, before it is broadcast"),
     point("node.transaction.broadcast", Process::Node, "that transaction in an endpoint's pool"),
     point("node.transaction.update", Process::Node, "how far that transaction has come"),

@@ -139,7 +139,7 @@ fn filler(chain: &Chain, proposer: Address, root: B256) -> Plan {
     let cursor = chain.inbox_cursor();
     let batch = Batch {
         id: chain.next_id(),
-        previous_commitment: chain.last().map_or(B256::ZERO, |last| last.event.commitment),
+        previous_commitment: chain.last_commitment(),
         proposer,
         inbox_start: cursor,
         inbox_end: cursor,

@@ -1,13 +1,16 @@
 //! What layer 1 says: the inbox, the standing batches, what each of them really did. No IO.
 //!
 //! A fold over the gateway's events in chain order. A contest lowers the number of standing batches; a reorganisation
-//! folds anew from the first event, which is cheap because a batch that was replayed once is not replayed again.
+//! folds anew from the [base](Base), which is cheap because a batch that was replayed once is not replayed again.
+//! What lies below the base is not here: it is in the store, and answered from there.
 
+mod base;
 mod verdict;
 
+pub(crate) use base::{Base, posted};
 pub(crate) use verdict::{Key, Known, StandingBatch, Verdict};
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 
 use alloy::primitives::{Address, B256, U256};
 use payments_protocol::{Domain, Effect, Inbox, Item, ItemKind, Leaf, Outcome, State, state::PARTS};
@@ -15,7 +18,7 @@ use serde_json::json;
 
 use crate::args::FinalAt;
 use crate::gateway::{self, BatchEvent, GatewayEvent, Terms};
-use crate::layer1::{BlockRef, Depths, GatewayLog, Step, StepBlock};
+use crate::layer1::{BlockRef, Depths, GatewayLog, Step, StepBlock, WINDOW};
 use crate::parallel;
 use crate::rpc::Notice;
 
@@ -53,20 +56,25 @@ pub(crate) struct Chain {
     pub(crate) domain: Domain,
     pub(crate) terms: Terms,
     final_at: FinalAt,
-    /// Blocks with events, ascending: all that is needed to fold anew.
+    pub(crate) base: Base,
+    /// Blocks with events above the base, ascending: all that is needed to fold anew.
     eventful: Vec<StepBlock>,
+    /// The newest blocks that were read, ascending, as far back as a base may have to look.
+    recent: VecDeque<BlockRef>,
     pub(crate) head: BlockRef,
     depths: Depths,
     pub(crate) synced: bool,
     pub(crate) inbox: Inbox,
-    /// Block of each inbox item.
+    /// Block of each inbox item that is kept.
     item_blocks: Vec<u64>,
-    /// Batch id i is at i - 1.
+    /// Those above the base: batch id i is at i - base - 1.
     standing: Vec<StandingBatch>,
     claimed: HashMap<Address, U256>,
     pub(crate) halted: bool,
     places: HashMap<B256, Place>,
     history: HashMap<Address, Vec<Place>>,
+    /// Messages that took effect below the base and are posted again by inbox items above it.
+    spent: HashSet<B256>,
     replays: verdict::Replays,
 }
 
@@ -77,7 +85,9 @@ impl Chain {
             domain,
             terms,
             final_at,
+            base: Base::genesis(),
             eventful: Vec::new(),
+            recent: VecDeque::new(),
             head: genesis,
             depths: Depths::default(),
             synced: false,
@@ -88,8 +98,15 @@ impl Chain {
             halted: false,
             places: HashMap::new(),
             history: HashMap::new(),
+            spent: HashSet::new(),
             replays: verdict::Replays::default(),
         }
+    }
+
+    /// Takes what an earlier run has noted of batches: they are executed and not judged again. Whether they
+    /// [add up](Self::adds_up) must be asked before anything rests on them.
+    pub(crate) fn recall(&mut self, found: HashSet<Key>) {
+        self.replays.recall(found);
     }
 
     /// Takes what an earlier run has seen of layer 1, as the first step. `found` are batches that it found true: they are
@@ -103,8 +120,13 @@ impl Chain {
             return (changes, true);
         }
         tracing::warn!("what was noted of the batches does not add up; each of them is judged again");
-        *self = Self::new(self.domain, self.terms, self.final_at);
+        *self = self.again();
         (self.apply(step, known), false)
+    }
+
+    /// The view of somebody who has read nothing yet.
+    pub(crate) fn anew(&self) -> Self {
+        Self::new(self.domain, self.terms, self.final_at)
     }
 
     /// Batches to note for a later run.
@@ -114,7 +136,7 @@ impl Chain {
 
     /// Whether the newest true batch leads to the root that it claims: then so did all before it, since each state
     /// rests on the one before. Hashes whatever is not hashed, on all cores.
-    fn adds_up(&self) -> bool {
+    pub(crate) fn adds_up(&self) -> bool {
         let Some(newest) = self.batch_at(self.verified_id()) else { return true };
         let Some(state) = newest.state() else { return true };
         parallel::all(PARTS, |part| {
@@ -133,17 +155,25 @@ impl Chain {
         self.head = step.head;
         self.depths = step.depths;
         self.synced = step.synced;
-        for block in step.blocks {
+        for mut block in step.blocks {
+            self.recent.push_back(block.block);
+            block.logs.retain(|log| !self.base.covers(log));
             self.fold(&block, known, &mut changes);
             if !block.logs.is_empty() {
                 self.eventful.push(block);
             }
         }
+        // One that is deep enough stays, with all above it.
+        let deep = self.head.number.saturating_sub(WINDOW as u64);
+        while self.recent.get(1).is_some_and(|second| second.number <= deep) {
+            self.recent.pop_front();
+        }
         changes
     }
 
-    /// Drops the events of blocks from `from` on and folds anew what is left.
+    /// Drops the events of blocks from `from` on and folds anew what is left above the base.
     fn forget(&mut self, from: u64, known: &Known<'_>, changes: &mut Changes) {
+        self.recent.truncate(self.recent.partition_point(|block| block.number < from));
         let keep = self.eventful.partition_point(|step| step.block.number < from);
         if keep == self.eventful.len() {
             return;
@@ -154,10 +184,10 @@ impl Chain {
             changes.accounts.extend(batch.accounts());
         }
         self.eventful.truncate(keep);
-        self.inbox = Inbox::new();
-        self.item_blocks.clear();
+        self.inbox.truncate(self.base.inbox_len);
+        self.item_blocks.truncate(usize::try_from(self.inbox.len() - self.inbox.start()).unwrap_or(usize::MAX));
         self.standing.clear();
-        self.claimed.clear();
+        self.claimed.clone_from(&self.base.claimed);
         self.halted = false;
         self.places.clear();
         self.history.clear();
@@ -170,12 +200,12 @@ impl Chain {
         changes.moved = true;
         let common = before.iter().zip(&self.standing).take_while(|(a, b)| **a == b.event.commitment).count();
         if common < before.len() {
-            changes.rolled_back = Some(common as u64 + 1);
+            changes.rolled_back = Some(self.base.id + common as u64 + 1);
         }
         changes.alerts.push(Notice::alert(
             "reorganised",
             "layer 1 was reorganised; what lay in the dropped blocks is taken back",
-            json!({ "fromBlock": from.to_string(), "standing": self.standing.len().to_string() }),
+            json!({ "fromBlock": from.to_string(), "standing": (self.next_id() - 1).to_string() }),
         ));
     }
 
@@ -244,16 +274,17 @@ impl Chain {
             return;
         }
         let (commitment, before) = match self.standing.last() {
-            None => (B256::ZERO, Some(State::new())),
+            None => (self.base.commitment, Some(self.base.state.clone())),
             Some(last) => (last.event.commitment, last.state().cloned()),
         };
         let cursor = self.inbox_cursor();
         let (batch, verdict) =
             self.replays.judge(&self.domain, &self.inbox, &event, commitment, before.as_ref(), cursor, known);
-        let standing = StandingBatch { event, batch, verdict, block, transaction: log.transaction };
+        let (transaction, log_index) = (log.transaction, log.log_index);
+        let standing = StandingBatch { event, batch, verdict, block, log_index, transaction };
         for (place, outcome) in standing.outcomes(id) {
-            if let Outcome::Effective(Effect::Message { id, .. } | Effect::PostedWithdraw { id, .. }) = outcome {
-                self.places.insert(*id, place);
+            if let Some(id) = message_of(outcome) {
+                self.places.insert(id, place);
             }
             for account in accounts_of(outcome) {
                 self.history.entry(account).or_default().push(place);
@@ -272,14 +303,19 @@ impl Chain {
 
     /// Batch `id` and all later ones stand no more.
     fn fell(&mut self, id: u64, changes: &mut Changes) {
-        let keep = usize::try_from(id.saturating_sub(1)).unwrap_or(usize::MAX);
+        let Some(keep) = id.checked_sub(self.base.id + 1) else {
+            let text = format!("final batch {id} was contested: the gateway is not what this node was made for");
+            changes.alerts.push(Notice::alert("unreadable", text, json!({ "batch": id.to_string() })));
+            return;
+        };
+        let keep = usize::try_from(keep).unwrap_or(usize::MAX);
         if keep >= self.standing.len() {
             return;
         }
         for batch in self.standing.drain(keep..) {
             for (_, outcome) in batch.outcomes(batch.event.id) {
-                if let Outcome::Effective(Effect::Message { id, .. } | Effect::PostedWithdraw { id, .. }) = outcome {
-                    self.places.remove(id);
+                if let Some(id) = message_of(outcome) {
+                    self.places.remove(&id);
                 }
             }
             for account in batch.accounts() {
@@ -296,28 +332,34 @@ impl Chain {
 
     /// Id of the batch that comes next.
     pub(crate) fn next_id(&self) -> u64 {
-        self.standing.len() as u64 + 1
+        self.base.id + self.standing.len() as u64 + 1
     }
 
+    /// A batch above the base.
     pub(crate) fn batch_at(&self, id: u64) -> Option<&StandingBatch> {
-        self.standing.get(usize::try_from(id.checked_sub(1)?).ok()?)
+        self.standing.get(usize::try_from(id.checked_sub(self.base.id + 1)?).ok()?)
     }
 
-    /// The newest standing batch.
+    /// The newest standing batch, if it lies above the base.
     pub(crate) fn last(&self) -> Option<&StandingBatch> {
         self.standing.last()
     }
 
+    /// Commitment of the newest standing batch; zero before the first.
+    pub(crate) fn last_commitment(&self) -> B256 {
+        self.standing.last().map_or(self.base.commitment, |batch| batch.event.commitment)
+    }
+
     /// First inbox item that no standing batch has consumed.
     pub(crate) fn inbox_cursor(&self) -> u64 {
-        self.standing.last().map_or(0, |batch| batch.event.inbox_end)
+        self.standing.last().map_or(self.base.inbox_end, |batch| batch.event.inbox_end)
     }
 
     /// The inbox as far as it lies under `confirmations` blocks.
     pub(crate) fn confirmed_items(&self, confirmations: u64) -> u64 {
         // The item's own block is its first confirmation.
         let Some(deepest) = (self.head.number + 1).checked_sub(confirmations.max(1)) else { return 0 };
-        self.item_blocks.partition_point(|block| *block <= deepest) as u64
+        self.inbox.start() + self.item_blocks.partition_point(|block| *block <= deepest) as u64
     }
 
     /// The earliest standing batch that is not what it claims.
@@ -328,13 +370,14 @@ impl Chain {
     /// Id of the newest batch up to which everything was replayed and found true.
     pub(crate) fn verified_id(&self) -> u64 {
         // Nothing that stands on an untrue batch is ever judged true.
-        self.standing.partition_point(|batch| batch.verdict.is_true()) as u64
+        self.base.id + self.standing.partition_point(|batch| batch.verdict.is_true()) as u64
     }
 
-    /// State after a batch; `None` where it does not stand or is not true. Batch 0 is genesis.
+    /// State after a batch; `None` where it does not stand or is not true, or lies below the base. Batch 0 is genesis.
     pub(crate) fn state_after(&self, id: u64) -> Option<State> {
         match id {
             0 => Some(State::new()),
+            _ if id == self.base.id => Some(self.base.state.clone()),
             _ => self.batch_at(id)?.state().cloned(),
         }
     }
@@ -346,7 +389,7 @@ impl Chain {
 
     /// Judged at the layer-1 block of `--final-at`.
     pub(crate) fn is_final(&self, id: u64) -> bool {
-        if id == 0 {
+        if id <= self.base.id {
             return true;
         }
         let judge = match self.final_at {
@@ -360,7 +403,7 @@ impl Chain {
 
     /// The newest final batch; 0 when only genesis is.
     pub(crate) fn final_id(&self) -> u64 {
-        (1..self.next_id()).rev().find(|id| self.is_final(*id)).unwrap_or(0)
+        (self.base.id + 1..self.next_id()).rev().find(|id| self.is_final(*id)).unwrap_or(self.base.id)
     }
 
     /// `final`; `sequenced` from layer 1's safe block on; before that layer 1 may still forget it, so it is `soft`.
@@ -376,6 +419,7 @@ impl Chain {
         }
     }
 
+    /// Where a message took effect above the base.
     pub(crate) fn place(&self, message: B256) -> Option<Place> {
         self.places.get(&message).copied()
     }
@@ -384,7 +428,7 @@ impl Chain {
         self.batch_at(place.batch)?.outcome(place)
     }
 
-    /// Everything that ever touched the account in a standing batch, in order.
+    /// Everything that touched the account in a standing batch above the base, in order.
     pub(crate) fn history(&self, account: Address) -> &[Place] {
         self.history.get(&account).map(Vec::as_slice).unwrap_or_default()
     }
@@ -410,13 +454,21 @@ impl Chain {
         match item.kind {
             ItemKind::Deposit => false,
             ItemKind::ForcedExit => true,
-            ItemKind::PostedWithdraw => self.place(item.message_id).is_none(),
+            ItemKind::PostedWithdraw => self.place(item.message_id).is_none() && !self.spent.contains(&item.message_id),
         }
     }
 
     /// The account after the newest true batch.
     pub(crate) fn leaf(&self, account: Address) -> Leaf {
         self.verified_state().leaf(account)
+    }
+}
+
+/// The message that took effect, if it was one.
+pub(crate) fn message_of(outcome: &Outcome) -> Option<B256> {
+    match outcome {
+        Outcome::Effective(Effect::Message { id, .. } | Effect::PostedWithdraw { id, .. }) => Some(*id),
+        _ => None,
     }
 }
 

@@ -13,6 +13,7 @@
 //! bounded, and who finds no place is told at once.
 
 mod alarms;
+mod base;
 mod commit;
 mod handle;
 mod outgoing;
@@ -26,7 +27,6 @@ use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use alloy::primitives::B256;
 use payments_protocol::{ReceiptTree, SignedReceipt};
 use serde_json::json;
 use tokio::sync::mpsc::error::TryRecvError;
@@ -39,12 +39,12 @@ use crate::args::{Misbehave, Role};
 use crate::chain::{Chain, Changes};
 use crate::compare::Comparison;
 use crate::key::NodeKey;
-use crate::layer1::{BlockRef, Depths, Step};
+use crate::layer1::{BlockRef, Step};
 use crate::metrics::Metrics;
 use crate::rpc::{Interests, Notice, RpcError, Topic, code};
 use crate::sequencer::{Ordered, Sequencer};
 use crate::show;
-use crate::store::{LoggedMessage, OutgoingTransaction, Store, StoreError, TransactionState, tail_of};
+use crate::store::{Below, LoggedMessage, OutgoingTransaction, Store, StoreError, TransactionState};
 use commit::{Committer, Due, Group};
 use handle::{Command, Sent};
 
@@ -77,6 +77,11 @@ pub(crate) struct Core {
     /// Role operator only.
     pub(crate) sequencer: Option<Sequencer>,
     store: SharedStore,
+    /// What lies below the chain's base, and the whole message log.
+    below: Box<dyn Below>,
+    /// Newest batch whose below-base rows are written: the base, or beyond it after a start.
+    settled: u64,
+    snapshots: base::Snapshots,
     transactions: Vec<OutgoingTransaction>,
     notices: broadcast::Sender<Notice>,
     /// Which accounts somebody listens for.
@@ -109,28 +114,23 @@ impl Core {
         mut chain: Chain,
         mut store: Box<dyn Store>,
     ) -> Result<(Self, Vec<BlockRef>), StoreError> {
+        let (below, settled) = (store.below()?, store.settled_to()?);
+        let first_message = base::resume(&mut chain, store.as_mut(), below.as_ref())?;
+        let base::Folded { known, seen, effects } = base::fold(&mut chain, store.as_mut(), below.as_ref(), settled)?;
         let mut sequencer = match setup.role {
-            Role::Operator => Some(Sequencer::new(store.messages()?, store.seals()?)),
+            Role::Operator => {
+                let state = &chain.base.state;
+                let used_up = |from, nonce| nonce < state.leaf(from).nonce;
+                let first = store.first_unsettled(first_message, &used_up)?;
+                Some(Sequencer::new(store.messages(first)?, store.seals(first)?, store.last_message()?.as_ref()))
+            }
             Role::Replica => None,
         };
-        let blocks = store.blocks()?;
-        let known = tail_of(&blocks);
-        let mut seen = Vec::new();
-        if let Some(newest) = known.last() {
-            let step = Step { drop_from: None, blocks, head: *newest, depths: Depths::default(), synced: false };
-            let vouched =
-                |id, signature: &_| sequencer.as_ref().is_some_and(|sequencer| sequencer.vouches(id, signature));
-            let (changes, adds_up) = chain.remember(step, store.found()?, &vouched);
-            seen = changes.transactions;
-            let found = chain.take_found();
-            if !adds_up || !found.is_empty() {
-                store.note_found(&found, !adds_up)?;
-            }
-        }
         if let Some(sequencer) = &mut sequencer {
             sequencer.refresh(&chain, true);
         }
-        let transactions = store.transactions()?;
+        let transactions = store.transactions(chain.base.block.number)?;
+        let snapshots = base::Snapshots::new(store.folder(), effects);
         let told_final = chain.final_id();
         let adversary = setup.misbehave.map(Adversary::new);
         let mut core = Self {
@@ -138,6 +138,9 @@ impl Core {
             chain,
             sequencer,
             store: Arc::new(Mutex::new(store)),
+            below,
+            settled,
+            snapshots,
             transactions,
             notices: broadcast::Sender::new(NOTICES),
             interests: Interests::default(),
@@ -155,6 +158,7 @@ impl Core {
         };
         // A kill may have come between the blocks and this.
         core.settle(&seen)?;
+        core.advance_alone()?;
         Ok((core, known))
     }
 
@@ -167,7 +171,10 @@ impl Core {
         std::thread::Builder::new().name("payments-core".to_owned()).spawn(move || {
             let served = serve(&core, queue, &committer.groups);
             // What was handed over is answered before the end, and why the committer ended comes first.
-            let _ = ended.send(committer.end().and(served));
+            let committed = committer.end();
+            let writing = write(&core).snapshots.writing();
+            writing.end();
+            let _ = ended.send(committed.and(served));
         })?;
         Ok((handle, end))
     }
@@ -179,6 +186,9 @@ impl Core {
 
     /// Gives an admitted message its place.
     fn order(&mut self, checked: &Checked) -> Result<Due, RpcError> {
+        if let Some(sequence) = self.promised_before(checked)? {
+            return Ok(Due::Logged(sequence));
+        }
         let ordered = match &mut self.sequencer {
             Some(_) if !self.chain.synced => {
                 Err(RpcError::new(code::SYNCING, "the node has not caught up with layer 1 yet; try again"))
@@ -203,18 +213,30 @@ impl Core {
             (Some(adversary), Some(key)) => adversary.receipt(&self.chain, key, sequencer, logged),
             _ => None,
         };
-        other.or_else(|| sequencer.receipt(logged, tree))
+        other.or_else(|| match logged.sequence < sequencer.first() {
+            true => self.old_receipt(logged, tree),
+            false => sequencer.receipt(logged, tree),
+        })
     }
 
     /// Takes news from layer 1: durable first, then acted on. Readers do not wait for the disk.
     fn follow(core: &RwLock<Self>, step: Step) -> Result<(), StoreError> {
         if step.drop_from.is_some() || !step.blocks.is_empty() {
             let store = Arc::clone(&read(core).store);
-            store.lock().unwrap_or_else(PoisonError::into_inner).apply_blocks(step.drop_from, &step.blocks)?;
+            let mut store = store.lock().unwrap_or_else(PoisonError::into_inner);
+            store.apply_blocks(step.drop_from, &step.blocks)?;
+            if step.drop_from.is_some() {
+                let settled = store.settled_to()?;
+                drop(store);
+                write(core).settled = settled;
+            }
         }
         let found = {
             let mut core = write(core);
-            core.layer1(step)?;
+            match step.drop_from.is_some_and(|from| core.chain.base.rests_on(from)) {
+                true => core.rebuild(step)?,
+                false => core.layer1(step)?,
+            }
             core.chain.take_found()
         };
         if !found.is_empty() {
@@ -222,16 +244,22 @@ impl Core {
             let store = Arc::clone(&read(core).store);
             store.lock().unwrap_or_else(PoisonError::into_inner).note_found(&found, false)?;
         }
-        Ok(())
+        Self::advance(core)
     }
 
     fn layer1(&mut self, step: Step) -> Result<(), StoreError> {
         if let Some(from) = step.drop_from {
             self.reopen(from)?;
         }
+        base::spend(&mut self.chain, self.below.as_ref(), &step.blocks)?;
         let sequencer = self.sequencer.as_ref();
         let vouched = |id, signature: &_| sequencer.is_some_and(|sequencer| sequencer.vouches(id, signature));
         let changes = self.chain.apply(step, &vouched);
+        self.take(changes)
+    }
+
+    /// Acts on what a step changed.
+    fn take(&mut self, changes: Changes) -> Result<(), StoreError> {
         self.settle(&changes.transactions)?;
         if changes.moved {
             self.epoch += 1;
@@ -309,10 +337,6 @@ impl Core {
     /// Transactions that layer 1 has not settled yet.
     pub(crate) fn open_transactions(&self) -> impl Iterator<Item = &OutgoingTransaction> {
         self.transactions.iter().filter(|transaction| transaction.state == TransactionState::Open)
-    }
-
-    pub(crate) fn message(&self, id: B256) -> Option<&LoggedMessage> {
-        self.sequencer.as_ref()?.logged(id)
     }
 }
 

@@ -51,20 +51,25 @@ pub(crate) enum Ordered {
 /// A point in the log, and the newest true state with everything pending up to there applied.
 #[derive(Clone, Debug)]
 struct Mark {
-    count: usize,
+    /// Sequence number of the first message beyond it.
+    count: u64,
     soft: State,
 }
 
 /// What the operator has promised.
 #[derive(Debug)]
 pub(crate) struct Sequencer {
-    /// Every ordered message; place = sequence.
+    /// Sequence number of the first message of `log`, which is the first of a group. Those before it can take effect no
+    /// more, whatever becomes of the batches above the base: they are in the store alone.
+    first: u64,
+    /// Ordered messages, by sequence.
     log: Vec<LoggedMessage>,
-    /// Signatures under the receipts of what is durable, ascending.
+    /// Signatures under the receipts of those that are durable, ascending.
     seals: Vec<Seal>,
-    by_id: HashMap<B256, usize>,
-    /// Places in the log of what waits for a batch, ascending.
-    pending: Vec<usize>,
+    /// Their sequence numbers.
+    by_id: HashMap<B256, u64>,
+    /// Sequence numbers of what waits for a batch, ascending.
+    pending: Vec<u64>,
     /// The newest true state with everything pending applied.
     soft: State,
     /// Hash of the newest receipt.
@@ -76,28 +81,94 @@ pub(crate) struct Sequencer {
 }
 
 impl Sequencer {
-    pub(crate) fn new(log: Vec<LoggedMessage>, seals: Vec<Seal>) -> Self {
-        let by_id = log.iter().enumerate().map(|(place, message)| (message.id, place)).collect();
-        let last_receipt = log.last().map_or(B256::ZERO, |message| message.receipt().hash());
-        let durable = Mark { count: log.len(), soft: State::new() };
-        let (soft, pending) = (State::new(), Vec::new());
-        Self { log, seals, by_id, pending, soft, last_receipt, durable, under_way: VecDeque::new() }
+    /// `log`: the messages from some sequence number on, all of which are settled before it, and their seals; `last`:
+    /// the newest of all.
+    pub(crate) fn new(log: Vec<LoggedMessage>, seals: Vec<Seal>, last: Option<&LoggedMessage>) -> Self {
+        let by_id = log.iter().map(|message| (message.id, message.sequence)).collect();
+        let last_receipt = last.map_or(B256::ZERO, |message| message.receipt().hash());
+        let count = last.map_or(0, |message| message.sequence + 1);
+        Self {
+            first: log.first().map_or(count, |message| message.sequence),
+            log,
+            seals,
+            by_id,
+            pending: Vec::new(),
+            soft: State::new(),
+            last_receipt,
+            durable: Mark { count, soft: State::new() },
+            under_way: VecDeque::new(),
+        }
+    }
+
+    /// Forgets the oldest messages as far as they are durable and can take effect no more after `base`, whose state
+    /// nothing takes back: their nonces are used up. Groups are forgotten whole, since a receipt is made from its group.
+    pub(crate) fn settle(&mut self, base: &State) {
+        let durable = usize::try_from(self.durable.count - self.first).unwrap_or(usize::MAX);
+        let used_up = |message: &&LoggedMessage| message.nonce < base.leaf(message.record.from).nonce;
+        let count = self.log.iter().take(durable).take_while(used_up).count();
+        let next = self.first + count as u64;
+        let seals = self.seals.partition_point(|seal| seal.first <= next);
+        // Where the next one to be kept is not the first of its group, the group is kept.
+        let (count, seals) = match self.seals.get(seals.wrapping_sub(1)) {
+            Some(seal) if count < durable => (usize::try_from(seal.first - self.first).unwrap_or(count), seals - 1),
+            _ => (count, seals),
+        };
+        self.seals.drain(..seals);
+        for message in self.log.drain(..count) {
+            self.by_id.remove(&message.id);
+        }
+        self.first += count as u64;
+        self.pending.retain(|sequence| *sequence >= self.first);
+        // Memory follows what is kept, and does not wander with every batch.
+        if self.log.capacity() / 4 > self.log.len() {
+            self.log.shrink_to(self.log.len() * 2);
+            self.by_id.shrink_to(self.by_id.len() * 2);
+        }
+    }
+
+    /// Takes the forgotten messages back: `log` and `seals` are all that is durable. The caller refreshes.
+    pub(crate) fn unsettle(&mut self, log: Vec<LoggedMessage>, seals: Vec<Seal>) {
+        let first = self.first;
+        let mut whole: Vec<LoggedMessage> = log.into_iter().filter(|message| message.sequence < first).collect();
+        self.by_id.extend(whole.iter().map(|message| (message.id, message.sequence)));
+        self.first = first - whole.len() as u64;
+        whole.append(&mut self.log);
+        self.log = whole;
+        let mut seals: Vec<Seal> = seals.into_iter().filter(|seal| seal.first < first).collect();
+        seals.append(&mut self.seals);
+        self.seals = seals;
+    }
+
+    /// Sequence number of the oldest message that is kept here.
+    pub(crate) fn first(&self) -> u64 {
+        self.first
+    }
+
+    /// Sequence number of the next message.
+    fn next(&self) -> u64 {
+        self.first + self.log.len() as u64
+    }
+
+    /// A message, durable or not.
+    fn ordered(&self, sequence: u64) -> Option<&LoggedMessage> {
+        self.log.get(usize::try_from(sequence.checked_sub(self.first)?).ok()?)
     }
 
     /// Takes over what layer 1 says now. With `rolled_back` the whole log is gone through: what stood may not any more.
     pub(crate) fn refresh(&mut self, chain: &Chain, rolled_back: bool) {
         if rolled_back {
-            self.pending = (0..self.log.len()).collect();
+            self.pending = (self.first..self.next()).collect();
         }
         let settled = chain.verified_state();
-        let log = &self.log;
+        let (log, first) = (&self.log, self.first);
         let mut soft = settled.clone();
         let mut marks = std::iter::once(&mut self.durable).chain(&mut self.under_way).peekable();
         self.pending.retain(|place| {
             while let Some(mark) = marks.next_if(|mark| mark.count <= *place) {
                 mark.soft = soft.clone();
             }
-            let Some(message) = log.get(*place) else { return false };
+            let place = place.checked_sub(first).and_then(|place| usize::try_from(place).ok());
+            let Some(message) = place.and_then(|place| log.get(place)) else { return false };
             // A nonce below the leaf's is used up: this message, or another of the same sender, took effect.
             if chain.place(message.id).is_some() || message.nonce < settled.leaf(message.record.from).nonce {
                 return false;
@@ -118,52 +189,46 @@ impl Sequencer {
 
     /// The message with this place in the order.
     pub(crate) fn at(&self, sequence: u64) -> Option<&LoggedMessage> {
-        self.log[..self.durable.count].get(usize::try_from(sequence).ok()?)
+        if sequence < self.durable.count { self.ordered(sequence) } else { None }
     }
 
     pub(crate) fn logged(&self, id: B256) -> Option<&LoggedMessage> {
-        self.log[..self.durable.count].get(*self.by_id.get(&id)?)
+        self.at(*self.by_id.get(&id)?)
     }
 
     /// Whether this very signature over the message of this id was found to be its sender's: then it need not be
     /// recovered again.
     pub(crate) fn vouches(&self, id: B256, signature: &Signature) -> bool {
         let place = self.by_id.get(&id);
-        place.and_then(|place| self.log.get(*place)).is_some_and(|message| message.record.signature == *signature)
+        place.and_then(|place| self.ordered(*place)).is_some_and(|message| message.record.signature == *signature)
     }
 
     pub(crate) fn pending(&self) -> impl Iterator<Item = &LoggedMessage> {
-        self.pending[..self.pending_count()].iter().filter_map(|place| self.log.get(*place))
+        self.pending[..self.pending_count()].iter().filter_map(|place| self.ordered(*place))
     }
 
     pub(crate) fn pending_count(&self) -> usize {
         self.pending.partition_point(|place| *place < self.durable.count)
     }
 
-    /// Receipted messages in their order, from a sequence number on, at most `limit`.
+    /// Receipted messages in their order, from a sequence number on, at most `limit`. Only those that are kept here.
     pub(crate) fn from(&self, sequence: u64, limit: usize) -> impl Iterator<Item = &LoggedMessage> {
-        let start = usize::try_from(sequence).unwrap_or(usize::MAX);
-        self.log[..self.durable.count].iter().skip(start).take(limit)
+        (sequence.max(self.first)..self.durable.count).take(limit).filter_map(|sequence| self.ordered(sequence))
     }
 
     /// The promise as it is handed out. `tree` is the caller's, to be given again for the next: it holds the tree of the
     /// group that was needed last, and receipts are mostly asked for in runs. `None` for what is not durable.
     pub(crate) fn receipt(&self, logged: &LoggedMessage, tree: &mut Option<ReceiptTree>) -> Option<SignedReceipt> {
-        let sequence = logged.sequence;
-        let seal = self.seals[..self.seals.partition_point(|seal| seal.first <= sequence)].last()?;
-        let signed = |group| SignedReceipt { receipt: logged.receipt(), group, signature: seal.signature };
-        if seal.count == 0 {
-            return (seal.first == sequence).then(|| signed(None));
-        }
-        if !tree.as_ref().is_some_and(|tree| tree.holds(sequence)) {
+        let seal = self.seals[..self.seals.partition_point(|seal| seal.first <= logged.sequence)].last()?;
+        let group = || {
             let count = usize::try_from(seal.count).unwrap_or(usize::MAX);
-            *tree = ReceiptTree::new(self.from(seal.first, count).map(LoggedMessage::receipt));
-        }
-        tree.as_ref()?.path(sequence).map(|path| signed(Some(path)))
+            ReceiptTree::new(self.from(seal.first, count).map(LoggedMessage::receipt))
+        };
+        seal.receipt(logged, tree, group)
     }
 
     /// Number of receipts given.
-    pub(crate) fn receipts(&self) -> usize {
+    pub(crate) fn receipts(&self) -> u64 {
         self.durable.count
     }
 
@@ -172,11 +237,11 @@ impl Sequencer {
     pub(crate) fn order(&mut self, chain: &Chain, checked: &Checked, now: u64) -> Result<Ordered, RpcError> {
         let (id, message) = (checked.id(), checked.message());
         if let Some(place) = self.by_id.get(&id) {
-            return Ok(Ordered::Again(*place as u64));
+            return Ok(Ordered::Again(*place));
         }
         self.admit(chain, checked)?;
         let logged = LoggedMessage {
-            sequence: self.log.len() as u64,
+            sequence: self.next(),
             id,
             record: checked.record(),
             nonce: message.nonce,
@@ -190,26 +255,28 @@ impl Sequencer {
         }
         self.soft = soft;
         self.last_receipt = logged.receipt().hash();
-        self.by_id.insert(id, self.log.len());
-        self.pending.push(self.log.len());
+        let sequence = logged.sequence;
+        self.by_id.insert(id, sequence);
+        self.pending.push(sequence);
         self.log.push(logged);
-        Ok(Ordered::New(self.log.len() as u64 - 1))
+        Ok(Ordered::New(sequence))
     }
 
     /// Closes what was ordered since the last group into one, to be signed, written and [`committed`](Self::committed)
     /// in the order of the groups.
     pub(crate) fn close_group(&mut self) -> Vec<LoggedMessage> {
         let from = self.under_way.back().unwrap_or(&self.durable).count;
-        if from < self.log.len() {
-            self.under_way.push_back(Mark { count: self.log.len(), soft: self.soft.clone() });
+        let next = self.next();
+        if from < next {
+            self.under_way.push_back(Mark { count: next, soft: self.soft.clone() });
         }
-        self.log[from..].to_vec()
+        (from..next).filter_map(|sequence| self.ordered(sequence)).cloned().collect()
     }
 
     /// Groups are on the disk: `rows` are all their messages, `seals` the signatures under their receipts.
     pub(crate) fn committed(&mut self, rows: &[LoggedMessage], seals: &[Seal]) {
         self.seals.extend(seals);
-        let count = rows.last().map_or(0, |row| usize::try_from(row.sequence).unwrap_or(usize::MAX).saturating_add(1));
+        let count = rows.last().map_or(0, |row| row.sequence + 1);
         while let Some(mark) = self.under_way.pop_front_if(|mark| mark.count <= count) {
             self.durable = mark;
         }
@@ -271,7 +338,7 @@ impl Sequencer {
             transition::apply_item(&chain.domain, &mut trial, item);
         }
         let records = self.effective(chain, trial, room(items.len()));
-        let (id, previous) = (chain.next_id(), chain.last().map_or(B256::ZERO, |last| last.event.commitment));
+        let (id, previous) = (chain.next_id(), chain.last_commitment());
         if items.is_empty() && records.is_empty() {
             return Ok(None);
         }
@@ -339,6 +406,26 @@ fn refusal(reason: Reason) -> RpcError {
         ),
         Reason::Signature(_) | Reason::Signer(_) => RpcError::new(code::BAD_SIGNATURE, reason.to_string()),
         other => RpcError::params(other.to_string()),
+    }
+}
+
+impl Seal {
+    /// The promise under this signature as it is handed out. `tree`: see [`Sequencer::receipt`]; `group` makes it.
+    pub(crate) fn receipt(
+        &self,
+        logged: &LoggedMessage,
+        tree: &mut Option<ReceiptTree>,
+        group: impl FnOnce() -> Option<ReceiptTree>,
+    ) -> Option<SignedReceipt> {
+        let sequence = logged.sequence;
+        let signed = |group| SignedReceipt { receipt: logged.receipt(), group, signature: self.signature };
+        if self.count == 0 {
+            return (self.first == sequence).then(|| signed(None));
+        }
+        if !tree.as_ref().is_some_and(|tree| tree.holds(sequence)) {
+            *tree = group();
+        }
+        tree.as_ref()?.path(sequence).map(|path| signed(Some(path)))
     }
 }
 

@@ -1,18 +1,19 @@
 //! The JSON of the node's answers: quantities as decimal strings, bytes as 0x-hex.
 
 use alloy::primitives::{Address, B256, U256};
-use payments_protocol::{Contest, Effect, Leaf, Outcome, ReceiptTree, Record, claim};
+use payments_protocol::{Contest, Effect, Leaf, Outcome, ReceiptTree, Record, Submission, claim};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::chain::{Chain, Place, StandingBatch, Verdict};
 use crate::core::{Core, Purse};
-use crate::gateway;
+use crate::gateway::{self, BatchEvent, GatewayEvent};
+use crate::layer1::BlockRef;
 use crate::rpc::{RpcError, code};
-use crate::store::LoggedMessage;
+use crate::store::{LoggedMessage, StoreError};
 
 /// Entries of one page of `l2_getMessages`.
-const PAGE: usize = 256;
+const PAGE: u64 = 256;
 
 /// Most receipts of one `l2_getReceipts`.
 const RECEIPTS: usize = 256;
@@ -49,6 +50,7 @@ pub(crate) fn status(core: &Core) -> Value {
         "standing": (chain.next_id() - 1).to_string(),
         "verified": chain.verified_id().to_string(),
         "final": chain.final_id().to_string(),
+        "base": chain.base.id.to_string(),
         "root": chain.verified_state().root(),
         "inbox": {
             "length": chain.inbox.len().to_string(),
@@ -74,7 +76,7 @@ pub(crate) fn status(core: &Core) -> Value {
 pub(crate) fn account(core: &Core, address: Address, batch: Option<u64>) -> Result<Value, RpcError> {
     let chain = &core.chain;
     let batch = batch.unwrap_or_else(|| chain.verified_id());
-    let state = chain.state_after(batch).ok_or_else(|| no_batch(batch))?;
+    let state = chain.state_after(batch).ok_or_else(|| no_state(chain, batch))?;
     let leaf = state.leaf(address);
     let soft = core.sequencer.as_ref().map_or_else(|| chain.leaf(address), |s| s.soft_leaf(address));
     let waiting: U256 = chain
@@ -93,20 +95,61 @@ pub(crate) fn account(core: &Core, address: Address, batch: Option<u64>) -> Resu
         "depositsWaiting": waiting.to_string(),
         "exitWaiting": chain.exit_waits(address),
         "batch": batch.to_string(),
-        "commitment": chain.batch_at(batch).map_or(B256::ZERO, |b| b.event.commitment),
+        "commitment": commitment(chain, batch),
         "root": state.root(),
         "proof": form(&state.witness(address)),
         "finality": chain.finality(batch),
     }))
 }
 
+/// Of a batch from the base on; zero for genesis.
+fn commitment(chain: &Chain, batch: u64) -> B256 {
+    match chain.batch_at(batch) {
+        Some(standing) => standing.event.commitment,
+        None if batch == chain.base.id => chain.base.commitment,
+        None => B256::ZERO,
+    }
+}
+
 fn no_batch(batch: u64) -> RpcError {
     RpcError::not_found(format!("batch {batch} does not stand, or is not true"))
 }
 
+/// The store of what is old does not answer. The node ends at its next write.
+fn unread(error: StoreError) -> RpcError {
+    RpcError::new(code::INTERNAL, error.to_string())
+}
+
+/// States are kept from the base on.
+fn no_state(chain: &Chain, batch: u64) -> RpcError {
+    if batch == 0 || batch >= chain.base.id {
+        return no_batch(batch);
+    }
+    let base = chain.base.id;
+    RpcError::not_found(format!("the state after batch {batch} is kept no more, it is long final; ask from {base} on"))
+}
+
 /// A batch without its data, for lists and subscriptions.
 pub(crate) fn batch_summary(chain: &Chain, batch: &StandingBatch) -> Value {
-    let event = &batch.event;
+    let finality = if batch.verdict.is_true() { chain.finality(batch.event.id) } else { "none" };
+    summary(
+        chain,
+        &batch.event,
+        batch.transaction,
+        batch.block,
+        (batch.verdict.name(), batch.verdict.alarm()),
+        finality,
+    )
+}
+
+fn summary(
+    chain: &Chain,
+    event: &BatchEvent,
+    transaction: B256,
+    block: BlockRef,
+    verdict: (&str, Option<String>),
+    finality: &str,
+) -> Value {
     json!({
         "id": event.id.to_string(),
         "commitment": event.commitment,
@@ -114,17 +157,20 @@ pub(crate) fn batch_summary(chain: &Chain, batch: &StandingBatch) -> Value {
         "inboxStart": event.inbox_start.to_string(),
         "inboxEnd": event.inbox_end.to_string(),
         "root": event.root,
-        "transaction": batch.transaction,
-        "block": { "number": batch.block.number.to_string(), "hash": batch.block.hash, "timestamp": batch.block.timestamp.to_string() },
-        "contestableUntil": batch.block.timestamp.saturating_add(chain.terms.challenge).to_string(),
-        "verdict": batch.verdict.name(),
-        "reason": batch.verdict.alarm(),
-        "finality": if batch.verdict.is_true() { chain.finality(event.id) } else { "none" },
+        "transaction": transaction,
+        "block": { "number": block.number.to_string(), "hash": block.hash, "timestamp": block.timestamp.to_string() },
+        "contestableUntil": block.timestamp.saturating_add(chain.terms.challenge).to_string(),
+        "verdict": verdict.0,
+        "reason": verdict.1,
+        "finality": finality,
     })
 }
 
 /// `l2_getBatch`.
 pub(crate) fn batch(core: &Core, id: u64) -> Result<Value, RpcError> {
+    if (1..=core.chain.base.id).contains(&id) {
+        return settled_batch(core, id);
+    }
     let standing = core.chain.batch_at(id).ok_or_else(|| no_batch(id))?;
     let mut value = batch_summary(&core.chain, standing);
     let outcomes: Vec<Vec<Value>> =
@@ -140,8 +186,33 @@ pub(crate) fn batch(core: &Core, id: u64) -> Result<Value, RpcError> {
     Ok(value)
 }
 
+/// A batch below the base, from its event and what was noted of it.
+fn settled_batch(core: &Core, id: u64) -> Result<Value, RpcError> {
+    let damaged = || RpcError::new(code::INTERNAL, format!("batch {id} does not read back from the node's database"));
+    let (step, outcomes) = core.below().batch(id).map_err(unread)?.ok_or_else(damaged)?;
+    let log = step.logs.first().ok_or_else(damaged)?;
+    let GatewayEvent::Batch(event) = gateway::read(log) else { return Err(damaged()) };
+    let submission = Submission::decode(&event.input).map_err(|_| damaged())?;
+    let batch = submission.into_batch(event.proposer, event.inbox_start);
+    let outcomes: Vec<Vec<Value>> =
+        outcomes.iter().map(|chunk| chunk.iter().map(|outcome| written(outcome)).collect()).collect();
+    let mut value = summary(&core.chain, &event, log.transaction, step.block, ("true", None), "final");
+    if let Some(object) = value.as_object_mut() {
+        object.insert("outcomes".to_owned(), json!(outcomes));
+        object.insert("previousCommitment".to_owned(), json!(batch.previous_commitment));
+        object.insert("roots".to_owned(), json!(batch.roots));
+        object.insert("records".to_owned(), json!(batch.records));
+    }
+    Ok(value)
+}
+
+/// An outcome as the store keeps it.
+fn written(outcome: &str) -> Value {
+    serde_json::from_str(outcome).unwrap_or(Value::Null)
+}
+
 /// What an item or record did, in one object.
-fn outcome(outcome: &Outcome) -> Value {
+pub(crate) fn outcome(outcome: &Outcome) -> Value {
     match outcome {
         Outcome::NoEffect(reason) => json!({ "effective": false, "reason": reason.to_string() }),
         Outcome::Effective(Effect::Message { id, message }) => {
@@ -166,10 +237,19 @@ fn outcome(outcome: &Outcome) -> Value {
 
 fn placed(chain: &Chain, place: Place) -> Value {
     let transaction = chain.batch_at(place.batch).map(|batch| batch.transaction);
-    let mut value = chain.outcome(place).map_or(Value::Null, outcome);
+    let value = chain.outcome(place).map_or(Value::Null, outcome);
+    with_place(value, place, transaction, chain.finality(place.batch))
+}
+
+/// The same below the base.
+fn settled(outcome: &str, place: Place, transaction: B256) -> Value {
+    with_place(written(outcome), place, Some(transaction), "final")
+}
+
+fn with_place(mut value: Value, place: Place, transaction: Option<B256>, state: &str) -> Value {
     if let Some(object) = value.as_object_mut() {
         object.insert("place".to_owned(), place_form(place, transaction));
-        object.insert("state".to_owned(), json!(chain.finality(place.batch)));
+        object.insert("state".to_owned(), json!(state));
     }
     value
 }
@@ -195,15 +275,23 @@ fn promised(core: &Core, message: &LoggedMessage, tree: &mut Option<ReceiptTree>
     value
 }
 
-/// `l2_getMessages`: what touched the account in standing batches from a cursor on, and what is promised.
-pub(crate) fn messages(core: &Core, address: Address, cursor: u64) -> Value {
-    let history = core.chain.history(address);
-    let cursor = usize::try_from(cursor).unwrap_or(usize::MAX);
+/// `l2_getMessages`: what touched the account in standing batches from a cursor on, and what is promised. The cursor
+/// counts from the history's beginning: first what lies below the base, then what lies above it.
+pub(crate) fn messages(core: &Core, address: Address, cursor: u64) -> Result<Value, RpcError> {
+    let (base, above) = (core.chain.base.id, core.chain.history(address));
+    let below = if base == 0 { 0 } else { core.below().history_len(address, base).map_err(unread)? };
+    let len = below.saturating_add(above.len() as u64);
     // A roll-back made the history shorter than what the caller has seen.
-    let reset = cursor > history.len();
-    let start = cursor.min(history.len());
-    let end = history.len().min(start + PAGE);
-    let page: Vec<Value> = history[start..end].iter().map(|place| placed(&core.chain, *place)).collect();
+    let reset = cursor > len;
+    let start = cursor.min(len);
+    let end = len.min(start + PAGE);
+    let mut page = Vec::new();
+    if start < below {
+        let rows = core.below().history(address, start, end.min(below) - start, base).map_err(unread)?;
+        page.extend(rows.iter().map(|row| settled(&row.outcome, row.place, row.transaction)));
+    }
+    let index = |place: u64| usize::try_from(place.saturating_sub(below)).unwrap_or(usize::MAX).min(above.len());
+    page.extend(above[index(start)..index(end)].iter().map(|place| placed(&core.chain, *place)));
     let touches = |record: &Record| record.from == address || record.to == address;
     let mut tree = None;
     let pending: Vec<Value> = core
@@ -211,24 +299,32 @@ pub(crate) fn messages(core: &Core, address: Address, cursor: u64) -> Value {
         .iter()
         .flat_map(|sequencer| sequencer.pending())
         .filter(|message| touches(&message.record))
-        .take(PAGE)
+        .take(usize::try_from(PAGE).unwrap_or(usize::MAX))
         .map(|message| promised(core, message, &mut tree))
         .collect();
-    json!({ "messages": page, "cursor": end.to_string(), "more": end < history.len(), "reset": reset, "pending": pending })
+    Ok(json!({ "messages": page, "cursor": end.to_string(), "more": end < len, "reset": reset, "pending": pending }))
 }
 
 /// `l2_getMessage`.
 pub(crate) fn message(core: &Core, id: B256) -> Result<Value, RpcError> {
-    let logged = core.message(id);
-    if let Some(place) = core.chain.place(id) {
-        let mut value = placed(&core.chain, place);
-        if let (Some(object), Some(logged)) = (value.as_object_mut(), logged) {
+    let logged = core.message(id).map_err(unread)?;
+    let found = match core.chain.place(id) {
+        Some(place) => Some(placed(&core.chain, place)),
+        None if core.chain.base.id == 0 => None,
+        None => core
+            .below()
+            .effect(id, core.chain.base.id)
+            .map_err(unread)?
+            .map(|row| settled(&row.outcome, row.place, row.transaction)),
+    };
+    if let Some(mut value) = found {
+        if let (Some(object), Some(logged)) = (value.as_object_mut(), &logged) {
             object.insert("receipt".to_owned(), form(&core.receipt(logged, &mut None)));
         }
         return Ok(value);
     }
     let logged = logged.ok_or_else(|| RpcError::not_found("no such message is known here"))?;
-    let mut value = promised(core, logged, &mut None);
+    let mut value = promised(core, &logged, &mut None);
     if logged.nonce < core.chain.leaf(logged.record.from).nonce
         && let Some(object) = value.as_object_mut()
     {
@@ -244,9 +340,9 @@ pub(crate) fn receipts(core: &Core, from: u64, limit: u64) -> Result<Value, RpcE
     let limit = usize::try_from(limit).unwrap_or(usize::MAX).min(RECEIPTS);
     let (receipts, known): (Vec<_>, _) = match (&core.sequencer, &core.comparison) {
         (Some(sequencer), _) => {
-            let mut tree = None;
-            let receipts = sequencer.from(from, limit).map_while(|message| core.receipt(message, &mut tree));
-            (receipts.collect(), sequencer.receipts() as u64)
+            let (messages, mut tree) = (core.receipted(from, limit).map_err(unread)?, None);
+            let receipts = messages.iter().map_while(|message| core.receipt(message, &mut tree));
+            (receipts.collect(), sequencer.receipts())
         }
         (None, Some(comparison)) => {
             let receipts = comparison.receipts(from, limit);
@@ -266,6 +362,10 @@ pub(crate) fn receipts(core: &Core, from: u64, limit: u64) -> Result<Value, RpcE
 
 /// `l2_getContestWitness`: the proof for one chunk, of the false chunk when none is named.
 pub(crate) fn contest_witness(core: &Core, id: u64, chunk: Option<usize>) -> Result<Value, RpcError> {
+    if (1..=core.chain.base.id).contains(&id) {
+        let text = format!("batch {id} is long final: it can be contested no more, and what proves it is not kept");
+        return Err(RpcError::not_found(text));
+    }
     let standing = core.chain.batch_at(id).ok_or_else(|| no_batch(id))?;
     let contest = match (&standing.verdict, chunk) {
         (Verdict::False { contest, .. }, None) => contest.as_ref().clone(),

@@ -93,11 +93,14 @@ pub fn accumulate(accumulator: B256, item: &Item) -> B256 {
     abi::hash([&accumulator, &item.hash()])
 }
 
-/// The inbox as far as it was followed.
+/// The inbox as far as it was followed, from an item on: what lies below may be [forgotten](Self::forget_before).
 #[derive(Clone, Debug, Default)]
 pub struct Inbox {
+    /// Index of the first item that is kept, and the accumulator before it.
+    start: u64,
+    before: B256,
     items: Vec<Item>,
-    /// `accumulators[i]` is the accumulator after `i + 1` items.
+    /// `accumulators[i]` is the accumulator after `start + i + 1` items.
     accumulators: Vec<B256>,
 }
 
@@ -117,14 +120,40 @@ impl Inbox {
         Self::default()
     }
 
-    /// Number of items.
-    pub fn len(&self) -> u64 {
-        self.items.len() as u64
+    /// An inbox whose first `start` items are known to make this accumulator, and are not kept.
+    pub fn resume(start: u64, accumulator: B256) -> Self {
+        Self { start, before: accumulator, ..Self::default() }
     }
 
-    /// No items.
+    /// Number of items, forgotten ones included.
+    pub fn len(&self) -> u64 {
+        self.start + self.items.len() as u64
+    }
+
+    /// There never was an item.
     pub fn is_empty(&self) -> bool {
-        self.items.is_empty()
+        self.len() == 0
+    }
+
+    /// Index of the first item that is kept.
+    pub fn start(&self) -> u64 {
+        self.start
+    }
+
+    /// Forgets the items below `index`; the accumulator there stays.
+    pub fn forget_before(&mut self, index: u64) {
+        let index = index.min(self.len());
+        let (Some(count), Some(before)) = (self.place(index), self.accumulator(index)) else { return };
+        self.items.drain(..count);
+        self.accumulators.drain(..count);
+        self.items.shrink_to_fit();
+        self.accumulators.shrink_to_fit();
+        (self.start, self.before) = (index, before);
+    }
+
+    /// Where an item is kept; `None` for a forgotten one.
+    fn place(&self, index: u64) -> Option<usize> {
+        usize::try_from(index.checked_sub(self.start)?).ok()
     }
 
     /// Appends the next item.
@@ -132,34 +161,34 @@ impl Inbox {
         if item.index != self.len() {
             return Err(OutOfOrder { expected: self.len(), found: item.index });
         }
-        let last = self.accumulators.last().copied().unwrap_or_default();
+        let last = self.accumulators.last().copied().unwrap_or(self.before);
         self.accumulators.push(accumulate(last, &item));
         self.items.push(item);
         Ok(())
     }
 
-    /// Forgets the items from `len` on (a reorganisation of layer 1).
+    /// Forgets the items from `len` on (a reorganisation of layer 1). Of those that are not kept any more none is.
     pub fn truncate(&mut self, len: u64) {
-        let len = usize::try_from(len).unwrap_or(usize::MAX);
+        let len = self.place(len.max(self.start)).unwrap_or(usize::MAX);
         self.items.truncate(len);
         self.accumulators.truncate(len);
     }
 
     /// The item at an index.
     pub fn item(&self, index: u64) -> Option<&Item> {
-        self.items.get(usize::try_from(index).ok()?)
+        self.items.get(self.place(index)?)
     }
 
-    /// The items of `start..end`, or `None` where the inbox is not known that far.
+    /// The items of `start..end`, or `None` where the inbox is not known that far or not kept.
     pub fn range(&self, start: u64, end: u64) -> Option<&[Item]> {
-        self.items.get(usize::try_from(start).ok()?..usize::try_from(end).ok()?)
+        self.items.get(self.place(start)?..self.place(end)?)
     }
 
     /// The accumulator after the first `len` items.
     pub fn accumulator(&self, len: u64) -> Option<B256> {
-        match len.checked_sub(1) {
-            None => Some(B256::ZERO),
-            Some(last) => self.accumulators.get(usize::try_from(last).ok()?).copied(),
+        match self.place(len)?.checked_sub(1) {
+            None => Some(self.before),
+            Some(last) => self.accumulators.get(last).copied(),
         }
     }
 }

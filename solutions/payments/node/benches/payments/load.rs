@@ -74,6 +74,18 @@ impl Crowd {
         calls
     }
 
+    /// Pays 1 wei each to `count` accounts that nobody has the keys of, numbered from `from` on.
+    pub(crate) async fn fill(&mut self, client: &Client, from: usize, count: usize) {
+        let mut calls = vec![Vec::new(); CONNECTIONS.min(self.payers.len())];
+        let connections = calls.len();
+        for n in 0..count {
+            let to = alloy::primitives::Address::from_word(alloy::primitives::keccak256((from + n).to_be_bytes()));
+            calls[n % connections].push(self.payers[n % connections].pay(&self.domain, to, 1));
+        }
+        let lanes = calls.iter().map(|calls| frames(calls)).collect();
+        assert_eq!(send_all(client, lanes).await, count, "every payment has its receipt");
+    }
+
     /// Sends as fast as the node takes; messages a second.
     pub(crate) async fn burst(&mut self, client: &Client, accounts: usize, count: usize) -> f64 {
         let lanes: Vec<_> = self.calls(accounts, count).iter().map(|calls| frames(calls)).collect();

@@ -3,7 +3,7 @@
 //! `cargo xtask bench payments` runs it: a real operator with its real database on the disk, reached through its port,
 //! and anvil as layer 1. Each line of the output is one figure as JSON: `name`, `value`, `unit`; `aim`, `aim_is` and
 //! `met` where one was set; `baseline`, `baseline_value` and `ratio` where there is something to compare with. An
-//! argument picks a part: `accept`, `latency`, `replay`, `tree`; `burst` accepts for as long as it is let, for a profile. `ENTRESOL_BENCH_QUICK=1` makes a run of seconds whose
+//! argument picks a part: `accept`, `latency`, `replay`, `restart` (and a number: of so many accounts), `tree`; `burst` accepts for as long as it is let, for a profile. `ENTRESOL_BENCH_QUICK=1` makes a run of seconds whose
 //! figures mean nothing. The load generator shares the cores with the node, so the figures are a lower bound.
 
 #![allow(clippy::print_stdout, reason = "the figures are its output")]
@@ -12,6 +12,7 @@
 
 mod limits;
 mod load;
+mod restart;
 mod tree;
 #[path = "../../tests/node/world.rs"]
 #[allow(dead_code, reason = "the tests use more of it")]
@@ -37,16 +38,26 @@ struct Size {
     accounts: &'static [usize],
     /// Accounts in the tree, one figure each.
     trees: &'static [usize],
+    /// Accounts of the node that is started again.
+    restart: usize,
 }
 
-const FULL: Size =
-    Size { messages: 4_000, rounds: 5, accounts: &[1, 100, 10_000], trees: &[1_000, 100_000, 1_000_000] };
-const QUICK: Size = Size { messages: 200, rounds: 1, accounts: &[1, 100], trees: &[1_000] };
+const FULL: Size = Size {
+    messages: 4_000,
+    rounds: 5,
+    accounts: &[1, 100, 10_000],
+    trees: &[1_000, 100_000, 1_000_000],
+    restart: 1_000_000,
+};
+const QUICK: Size = Size { messages: 200, rounds: 1, accounts: &[1, 100], trees: &[1_000], restart: 1_000 };
 
 fn main() {
     let size = if std::env::var_os("ENTRESOL_BENCH_QUICK").is_some() { QUICK } else { FULL };
     // cargo adds --bench.
     let parts: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    if parts.first().is_some_and(|part| part == restart::PART) {
+        return restart::node(std::env::args().skip(2).collect());
+    }
     let wanted = |part: &str| parts.is_empty() || parts.iter().any(|name| name == part);
     if wanted("tree") {
         tree::measure(size.trees);
@@ -58,6 +69,11 @@ fn main() {
     if wanted("accept") || wanted("latency") || wanted("replay") {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         runtime.block_on(node(size, wanted("accept"), wanted("latency"), wanted("replay")));
+    }
+    if wanted("restart") {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let accounts = parts.iter().find_map(|part| part.parse().ok()).unwrap_or(size.restart);
+        runtime.block_on(restart::measure(accounts, size.rounds));
     }
 }
 

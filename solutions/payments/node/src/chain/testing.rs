@@ -120,6 +120,18 @@ impl Layer1 {
         self.chain.apply(step, &|_, _| false)
     }
 
+    /// The newest `count` blocks as the follower tells them, on top of a fork from `drop_from` on.
+    pub(crate) fn news(&self, drop_from: Option<u64>, count: usize) -> Step {
+        let head = self.blocks.last().expect("a block").block;
+        let blocks = self.blocks[self.blocks.len() - count..].to_vec();
+        Step { drop_from, blocks, head, depths: Depths::default(), synced: true }
+    }
+
+    /// Number of blocks.
+    pub(crate) fn height(&self) -> usize {
+        self.blocks.len()
+    }
+
     /// The view of somebody who reads the same layer 1 for the first time.
     pub(crate) fn fresh(&self) -> Chain {
         self.remembered(HashSet::new()).0
@@ -173,7 +185,7 @@ impl Layer1 {
     pub(crate) fn batch(&self, messages: &[SignedMessage]) -> Batch {
         let chain = &self.chain;
         let records: Vec<_> = messages.iter().map(|message| message.record().expect("fits")).collect();
-        let previous = chain.last().map_or(B256::ZERO, |last| last.event.commitment);
+        let previous = chain.last_commitment();
         let before = chain.state_after(chain.next_id() - 1).unwrap_or_else(|| chain.verified_state());
         let built = Batch::build(
             &chain.domain,

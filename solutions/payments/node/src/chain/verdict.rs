@@ -76,6 +76,8 @@ pub(crate) struct StandingBatch {
     pub(crate) batch: Option<Arc<Batch>>,
     pub(crate) verdict: Verdict,
     pub(crate) block: BlockRef,
+    /// Its event's place among the logs of the block.
+    pub(crate) log_index: u64,
     pub(crate) transaction: B256,
 }
 
@@ -177,6 +179,12 @@ impl Replays {
         };
         self.known.insert(key, (Arc::clone(&batch), verdict.clone()));
         (Some(batch), verdict)
+    }
+
+    /// Forgets batches up to an id, wherever they stood.
+    pub(crate) fn forget_to(&mut self, id: u64) {
+        self.known.retain(|_, (batch, _)| batch.id > id);
+        self.known.shrink_to_fit();
     }
 
     /// Takes batches for true that an earlier run found true. None: every batch is judged from now on.

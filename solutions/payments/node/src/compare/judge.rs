@@ -115,7 +115,7 @@ impl Core {
         let late = |seen_ms: u64| now_ms.saturating_sub(seen_ms) >= comparison.withheld_after_ms;
         let overdue = comparison.open.iter().filter(|promised| late(promised.seen_ms));
         overdue
-            .filter(|promised| self.chain.place(promised.message).is_none())
+            .filter(|promised| !self.took_effect(promised.message))
             .take(limit)
             .map(|promised| (promised.sequence, promised.message))
             .collect()
@@ -137,8 +137,11 @@ impl Core {
     /// The end of a round. `trouble`: why it ended early.
     pub(crate) fn compared(&mut self, trouble: Option<String>) -> Result<(), StoreError> {
         let overdue = self.overdue_promises(now_ms(), usize::MAX);
+        let Some(comparison) = &mut self.comparison else { return Ok(()) };
+        let mut open = std::mem::take(&mut comparison.open);
+        open.retain(|promised| !self.took_effect(promised.message));
         let (chain, Some(comparison)) = (&self.chain, &mut self.comparison) else { return Ok(()) };
-        comparison.open.retain(|promised| chain.place(promised.message).is_none());
+        comparison.open = open;
         if trouble.is_none() || comparison.found.is_some() {
             comparison.mismatch = comparison.found.take();
         }

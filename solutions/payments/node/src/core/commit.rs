@@ -121,12 +121,13 @@ impl Work {
         for Answerable { reply, outcome, _place } in sent {
             let answer = outcome.and_then(|due| match due {
                 Due::Logged(sequence) => {
-                    let logged = core.sequencer.as_ref().and_then(|sequencer| sequencer.at(sequence));
                     // Who sends an old message again must not have a new tree made anew for everybody else.
                     let place = rows.first().and_then(|first| sequence.checked_sub(first.sequence));
                     let place = place.and_then(|place| usize::try_from(place).ok());
                     let tree = place.and_then(|place| trees.get_mut(place / SEALED)).unwrap_or(&mut earlier);
-                    logged.and_then(|logged| core.receipt(logged, tree)).ok_or_else(gone)
+                    // What memory has forgotten meanwhile is in the store.
+                    let logged = core.receipted(sequence, 1).ok().and_then(|mut messages| messages.pop());
+                    logged.and_then(|logged| core.receipt(&logged, tree)).ok_or_else(gone)
                 }
                 Due::Contradiction(receipt) => Ok(*receipt),
             });

@@ -4,14 +4,15 @@ use std::collections::HashSet;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::task::Poll;
 
+use alloy::primitives::{Address, B256};
 use futures_util::future::join_all;
 use payments_protocol::{Leaf, SignedMessage};
 
 use super::*;
-use crate::chain::Key;
 use crate::chain::testing::{Layer1, User};
+use crate::chain::{Base, Key};
 use crate::layer1::StepBlock;
-use crate::store::{Identity, Seal, SqliteStore};
+use crate::store::{Identity, Seal, SettledBatch, SqliteStore};
 
 /// Tells when it begins to write messages, and waits for leave to.
 struct SlowStore {
@@ -36,19 +37,48 @@ impl Store for SlowStore {
         self.inner.claim(identity)
     }
 
-    fn seals(&mut self) -> Result<Vec<Seal>, StoreError> {
-        self.inner.seals()
+    fn messages(&mut self, from: u64) -> Result<Vec<LoggedMessage>, StoreError> {
+        self.inner.messages(from)
     }
-    fn messages(&mut self) -> Result<Vec<LoggedMessage>, StoreError> {
-        self.inner.messages()
+
+    fn seals(&mut self, from: u64) -> Result<Vec<Seal>, StoreError> {
+        self.inner.seals(from)
+    }
+
+    fn first_unsettled(&mut self, from: u64, used_up: &dyn Fn(Address, u64) -> bool) -> Result<u64, StoreError> {
+        self.inner.first_unsettled(from, used_up)
+    }
+
+    fn last_message(&mut self) -> Result<Option<LoggedMessage>, StoreError> {
+        self.inner.last_message()
+    }
+
+    fn folder(&self) -> std::path::PathBuf {
+        self.inner.folder()
+    }
+
+    fn has_batch(&mut self, base: &Base, accumulator: B256) -> Result<bool, StoreError> {
+        self.inner.has_batch(base, accumulator)
+    }
+
+    fn below(&self) -> Result<Box<dyn Below>, StoreError> {
+        self.inner.below()
+    }
+
+    fn settle(&mut self, batches: &[SettledBatch]) -> Result<(), StoreError> {
+        self.inner.settle(batches)
+    }
+
+    fn settled_to(&mut self) -> Result<u64, StoreError> {
+        self.inner.settled_to()
     }
 
     fn apply_blocks(&mut self, drop_from: Option<u64>, blocks: &[StepBlock]) -> Result<(), StoreError> {
         self.inner.apply_blocks(drop_from, blocks)
     }
 
-    fn blocks(&mut self) -> Result<Vec<StepBlock>, StoreError> {
-        self.inner.blocks()
+    fn blocks(&mut self, from: u64, limit: u64) -> Result<Vec<StepBlock>, StoreError> {
+        self.inner.blocks(from, limit)
     }
 
     fn note_found(&mut self, batches: &[Key], anew: bool) -> Result<(), StoreError> {
@@ -67,8 +97,8 @@ impl Store for SlowStore {
         self.inner.set_transaction(hash, state)
     }
 
-    fn transactions(&mut self) -> Result<Vec<OutgoingTransaction>, StoreError> {
-        self.inner.transactions()
+    fn transactions(&mut self, settled: u64) -> Result<Vec<OutgoingTransaction>, StoreError> {
+        self.inner.transactions(settled)
     }
 }
 

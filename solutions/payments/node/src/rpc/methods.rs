@@ -27,7 +27,7 @@ async fn read(core: &CoreHandle, method: &str, params: Value) -> Result<Value, R
         "l2_getMessages" => {
             let address = address(&params)?;
             let cursor = optional_quantity(&params, 1, "cursor")?.unwrap_or(0);
-            core.read(move |core| synced(core).map(|core| show::messages(core, address, cursor))).await
+            core.read(move |core| synced(core).and_then(|core| show::messages(core, address, cursor))).await
         }
         "l2_getMessage" => {
             let id: B256 = text(&params, 0)

@@ -23,7 +23,7 @@ impl Operator {
         let mut layer1 = Layer1::new();
         layer1.mine(Vec::new());
         layer1.deposit(alice.address, 100);
-        let mut operator = Self { layer1, sequencer: Sequencer::new(Vec::new(), Vec::new()), key: key() };
+        let mut operator = Self { layer1, sequencer: Sequencer::new(Vec::new(), Vec::new(), None), key: key() };
         operator.post();
         operator
     }
@@ -248,10 +248,69 @@ fn receipts_of_groups_of_any_size_are_made_again_from_the_log_and_their_seals() 
         assert_eq!(signed.signer(&operator.layer1.chain.domain), Ok(operator.key.address()));
     }
     // After a restart there are the log and the seals alone.
-    let restarted = Sequencer::new(operator.sequencer.log.clone(), operator.sequencer.seals.clone());
+    let restarted =
+        Sequencer::new(operator.sequencer.log.clone(), operator.sequencer.seals.clone(), operator.sequencer.log.last());
     let mut tree = None;
     for signed in handed_out.iter().chain(handed_out.iter().rev()) {
         let logged = restarted.logged(signed.receipt.message_id).expect("logged");
         assert_eq!(restarted.receipt(logged, &mut tree).as_ref(), Some(signed));
     }
+}
+
+#[test]
+fn what_can_take_effect_no_more_is_forgotten_and_comes_back_when_asked() {
+    let (alice, bob) = (User::new(1), User::new(2));
+    let mut operator = Operator::new(&alice);
+    let first = operator.pay(&alice, &bob, 30);
+    operator.pay(&bob, &alice, 10);
+    operator.post();
+    let base = operator.layer1.chain.verified_state();
+    operator.pay(&alice, &bob, 5);
+    let (log, seals) = (operator.sequencer.log.clone(), operator.sequencer.seals.clone());
+    operator.sequencer.settle(&base);
+    assert_eq!((operator.sequencer.first(), operator.sequencer.receipts()), (2, 3));
+    assert_eq!((operator.sequencer.pending_count(), operator.sequencer.from(0, 9).count()), (1, 1));
+    assert!(operator.sequencer.logged(first.message.id()).is_none() && operator.sequencer.at(1).is_none());
+    // Nothing of what was forgotten comes into the queue again; the chain of receipts goes on.
+    operator.refresh(true);
+    operator.pay(&bob, &alice, 1);
+    assert_eq!(operator.sequencer.log[1].previous_receipt, log[2].receipt().hash());
+    assert_eq!(operator.post(), (2, 1));
+    // A start from the middle of the log is the same.
+    let again = Sequencer::new(log[2..].to_vec(), seals[2..].to_vec(), log.last());
+    assert_eq!((again.first(), again.receipts(), again.last_receipt), (2, 3, log[2].receipt().hash()));
+    let empty = Sequencer::new(Vec::new(), Vec::new(), log.last());
+    assert_eq!((empty.first(), empty.receipts()), (3, 3));
+    // Layer 1 took everything back: it all waits again, in its order.
+    operator.sequencer.unsettle(log, seals);
+    operator.layer1.contested(2);
+    operator.refresh(true);
+    assert_eq!((operator.sequencer.first(), operator.sequencer.pending_count()), (0, 4));
+    assert_eq!(operator.post(), (4, 1));
+}
+
+#[test]
+fn groups_are_forgotten_whole_so_that_each_receipt_can_be_made_again() {
+    let (alice, bob) = (User::new(1), User::new(2));
+    let mut operator = Operator::new(&alice);
+    operator.pay(&alice, &bob, 1);
+    let mut leaf = operator.sequencer.soft_leaf(alice.address);
+    for _ in 0..2 {
+        let message = alice.pay(&leaf, bob.address, 1);
+        (leaf.nonce, leaf.head) = (leaf.nonce + 1, message.message.id());
+        operator.order(&message).expect("she has it");
+    }
+    operator.commit();
+    let last = operator.sequencer.at(2).cloned().expect("durable");
+    let receipt = operator.sequencer.receipt(&last, &mut None);
+    let after = |nonce| [(alice.address, Leaf { nonce, ..Leaf::default() })].into_iter().collect::<State>();
+    operator.sequencer.settle(&after(2));
+    assert_eq!(operator.sequencer.first(), 1, "its group is still needed");
+    assert!(receipt.is_some());
+    assert_eq!(operator.sequencer.receipt(&last, &mut None), receipt);
+    operator.sequencer.settle(&after(3));
+    assert_eq!((operator.sequencer.first(), operator.sequencer.receipts()), (3, 3));
+    assert!(operator.sequencer.seals.is_empty() && operator.sequencer.pending_count() == 0);
+    operator.pay(&bob, &alice, 1);
+    assert!(operator.sequencer.at(3).is_some_and(|logged| operator.sequencer.receipt(logged, &mut None).is_some()));
 }

@@ -1,20 +1,30 @@
 //! [`Store`] in one SQLite file.
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use alloy::primitives::{Address, B256, Bytes};
 use entresol_durable::{create_private_dir, write_point};
-use payments_protocol::{Record, Signature};
+use payments_protocol::{Record, Signature, Submission};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{Identity, LoggedMessage, OutgoingTransaction, Purpose, Seal, Store, StoreError, TransactionState};
-use crate::chain::Key;
+use super::{
+    Below, Identity, LoggedMessage, OutgoingTransaction, Purpose, Seal, SettledBatch, Store, StoreError,
+    TransactionState,
+};
+use crate::chain::{Base, Key};
+use crate::gateway::{self, GatewayEvent};
 use crate::layer1::{BlockRef, GatewayLog, StepBlock};
 
 /// Name of the file in the data directory.
 const FILE: &str = "node.sqlite";
+
+/// Name of the lock beside it.
+const LOCK: &str = "lock.sqlite";
+
+/// How long a start waits for a node that is ending.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Blocks without logs that are kept for recognising a reorganisation; the follower's window.
 const KEPT_EMPTY_BLOCKS: u64 = crate::layer1::WINDOW as u64;
@@ -53,26 +63,50 @@ CREATE TRIGGER seals_keep BEFORE UPDATE ON seals BEGIN SELECT RAISE(ABORT, 'the 
 PRAGMA user_version = 3;
 ";
 
+/// What came with version 4: what lies below the base. A message takes effect once, so its place is found by its id.
+const SCHEMA_4: &str = "
+CREATE TABLE settled (batch INTEGER PRIMARY KEY, block INTEGER NOT NULL, log_index INTEGER NOT NULL,
+  tx BLOB NOT NULL) STRICT;
+CREATE TABLE effects (batch INTEGER NOT NULL, chunk INTEGER NOT NULL, place INTEGER NOT NULL, message BLOB,
+  outcome TEXT NOT NULL, PRIMARY KEY (batch, chunk, place)) STRICT, WITHOUT ROWID;
+CREATE INDEX effects_by_message ON effects (message) WHERE message IS NOT NULL;
+CREATE TABLE history (account BLOB NOT NULL, position INTEGER NOT NULL, batch INTEGER NOT NULL, chunk INTEGER NOT NULL,
+  place INTEGER NOT NULL, PRIMARY KEY (account, position)) STRICT, WITHOUT ROWID;
+CREATE INDEX transactions_by_nonce ON transactions (nonce, state, block);
+PRAGMA user_version = 4;
+";
+
+/// Statements of the writer that are kept prepared.
+const STATEMENTS: usize = 64;
+
 /// The embedded store.
 #[derive(Debug)]
 pub(crate) struct SqliteStore {
-    connection: Connection,
+    pub(super) connection: Connection,
+    pub(super) file: PathBuf,
+    /// Keeps a second node off the same folder for as long as this lives.
+    _lock: Connection,
 }
 
 impl SqliteStore {
     /// Opens or makes the store in `folder` (mode 0700).
     pub(crate) fn open(folder: &Path) -> Result<Self, StoreError> {
         create_private_dir(folder)?;
-        let connection = Connection::open(folder.join(FILE))?;
-        connection.busy_timeout(Duration::from_secs(5))?;
+        // The node's own file has readers beside the writer, so the lock that keeps a second node off the folder lies on
+        // another one. Nothing is ever written there.
+        let lock = Connection::open(folder.join(LOCK))?;
+        lock.busy_timeout(PATIENCE)?;
+        #[allow(clippy::disallowed_methods, reason = "a lock, which writes nothing")]
+        lock.execute_batch("BEGIN EXCLUSIVE")?;
+        let file = folder.join(FILE);
+        let connection = Connection::open(&file)?;
+        connection.busy_timeout(PATIENCE)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
         // FULL: a commit is on the disk when it returns, or a receipt would be worth nothing after a power cut.
-        // An exclusive lock keeps a second node off the same folder.
-        for (name, value) in
-            [("locking_mode", "EXCLUSIVE"), ("journal_mode", "WAL"), ("synchronous", "FULL"), ("foreign_keys", "ON")]
-        {
+        for (name, value) in [("journal_mode", "WAL"), ("synchronous", "FULL"), ("foreign_keys", "ON")] {
             connection.pragma_update(None, name, value)?;
         }
-        let mut store = Self { connection };
+        let mut store = Self { connection, file, _lock: lock };
         store.migrate()?;
         Ok(store)
     }
@@ -81,10 +115,11 @@ impl SqliteStore {
         let transaction = self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Exclusive)?;
         let version: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
         let steps: &[&str] = match version {
-            0 => &[SCHEMA, SCHEMA_2, SCHEMA_3],
-            1 => &[SCHEMA_2, SCHEMA_3],
-            2 => &[SCHEMA_3],
-            3 => &[],
+            0 => &[SCHEMA, SCHEMA_2, SCHEMA_3, SCHEMA_4],
+            1 => &[SCHEMA_2, SCHEMA_3, SCHEMA_4],
+            2 => &[SCHEMA_3, SCHEMA_4],
+            3 => &[SCHEMA_4],
+            4 => &[],
             newer => return Err(StoreError::Damaged(format!("schema {newer} is of a newer version of this program"))),
         };
         for step in steps {
@@ -96,20 +131,20 @@ impl SqliteStore {
     }
 }
 
-fn number(value: i64) -> u64 {
+pub(super) fn number(value: i64) -> u64 {
     value.cast_unsigned()
 }
 
-fn stored(value: u64) -> i64 {
+pub(super) fn stored(value: u64) -> i64 {
     value.cast_signed()
 }
 
-fn hash(row: &Row<'_>, column: &str) -> Result<B256, StoreError> {
+pub(super) fn hash(row: &Row<'_>, column: &str) -> Result<B256, StoreError> {
     let bytes: Vec<u8> = row.get(column)?;
     B256::try_from(bytes.as_slice()).map_err(|_| StoreError::Damaged(format!("{column} is not 32 bytes")))
 }
 
-fn block(row: &Row<'_>) -> Result<BlockRef, StoreError> {
+pub(super) fn block(row: &Row<'_>) -> Result<BlockRef, StoreError> {
     Ok(BlockRef {
         number: number(row.get("number")?),
         hash: hash(row, "hash")?,
@@ -118,7 +153,7 @@ fn block(row: &Row<'_>) -> Result<BlockRef, StoreError> {
     })
 }
 
-fn message(row: &Row<'_>) -> Result<LoggedMessage, StoreError> {
+pub(super) fn message(row: &Row<'_>) -> Result<LoggedMessage, StoreError> {
     let record: Vec<u8> = row.get("record")?;
     let damaged = |_| StoreError::Damaged("a logged message does not read back".to_owned());
     let record: [u8; Record::LENGTH] = record.try_into().map_err(damaged)?;
@@ -133,7 +168,7 @@ fn message(row: &Row<'_>) -> Result<LoggedMessage, StoreError> {
     })
 }
 
-fn seal(row: &Row<'_>) -> Result<Seal, StoreError> {
+pub(super) fn seal(row: &Row<'_>) -> Result<Seal, StoreError> {
     let signature: Vec<u8> = row.get("signature")?;
     Ok(Seal {
         first: number(row.get("first")?),
@@ -143,7 +178,7 @@ fn seal(row: &Row<'_>) -> Result<Seal, StoreError> {
     })
 }
 
-fn log(row: &Row<'_>, block: &BlockRef) -> Result<GatewayLog, StoreError> {
+pub(super) fn log(row: &Row<'_>, block: &BlockRef) -> Result<GatewayLog, StoreError> {
     let topics: Vec<u8> = row.get("topics")?;
     let data: Vec<u8> = row.get("data")?;
     let input: Option<Vec<u8>> = row.get("input")?;
@@ -187,13 +222,14 @@ fn state_columns(state: TransactionState) -> (&'static str, u64) {
 }
 
 /// Reads every row; the two kinds of error do not fit `query_map` alone.
-fn all<T>(
+pub(super) fn all<T>(
     connection: &Connection,
     sql: &str,
+    params: impl rusqlite::Params,
     read: impl Fn(&Row<'_>) -> Result<T, StoreError>,
 ) -> Result<Vec<T>, StoreError> {
     let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query([])?;
+    let mut rows = statement.query(params)?;
     let mut values = Vec::new();
     while let Some(row) = rows.next()? {
         values.push(read(row)?);
@@ -262,12 +298,71 @@ impl Store for SqliteStore {
         Ok(())
     }
 
-    fn messages(&mut self) -> Result<Vec<LoggedMessage>, StoreError> {
-        all(&self.connection, "SELECT * FROM messages ORDER BY sequence", message)
+    fn messages(&mut self, from: u64) -> Result<Vec<LoggedMessage>, StoreError> {
+        let sql = "SELECT * FROM messages WHERE sequence >= ?1 ORDER BY sequence";
+        all(&self.connection, sql, [stored(from)], message)
     }
 
-    fn seals(&mut self) -> Result<Vec<Seal>, StoreError> {
-        all(&self.connection, "SELECT * FROM seals ORDER BY first", seal)
+    fn first_unsettled(&mut self, from: u64, used_up: &dyn Fn(Address, u64) -> bool) -> Result<u64, StoreError> {
+        let sql = "SELECT * FROM messages WHERE sequence >= ?1 ORDER BY sequence";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query([stored(from)])?;
+        let mut next = from;
+        while let Some(row) = rows.next()? {
+            let message = message(row)?;
+            if !used_up(message.record.from, message.nonce) {
+                let sql = "SELECT max(first) FROM seals WHERE first <= ?1";
+                let first: Option<i64> =
+                    self.connection.query_row(sql, [stored(message.sequence)], |row| row.get(0))?;
+                return first
+                    .map(number)
+                    .ok_or_else(|| StoreError::Damaged("a logged message has no receipt".to_owned()));
+            }
+            next = message.sequence + 1;
+        }
+        Ok(next)
+    }
+
+    fn last_message(&mut self) -> Result<Option<LoggedMessage>, StoreError> {
+        let sql = "SELECT * FROM messages ORDER BY sequence DESC LIMIT 1";
+        Ok(all(&self.connection, sql, [], message)?.pop())
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.file.parent().map(Path::to_path_buf).unwrap_or_default()
+    }
+
+    fn has_batch(&mut self, base: &Base, accumulator: B256) -> Result<bool, StoreError> {
+        let sql = "SELECT * FROM blocks WHERE number = ?1";
+        let blocks = all(&self.connection, sql, [stored(base.block.number)], block)?;
+        let Some(block) = blocks.into_iter().find(|block| *block == base.block) else { return Ok(false) };
+        let sql = "SELECT * FROM logs WHERE block = ?1 AND log_index = ?2";
+        let logs = all(&self.connection, sql, [stored(block.number), stored(base.log_index)], |row| log(row, &block))?;
+        Ok(logs.iter().any(|log| match gateway::read(log) {
+            GatewayEvent::Batch(event) => {
+                (event.id, event.commitment, event.root, event.inbox_end)
+                    == (base.id, base.commitment, base.root, base.inbox_end)
+                    && Submission::decode(&event.input).is_ok_and(|data| data.accumulator == accumulator)
+            }
+            _ => false,
+        }))
+    }
+
+    fn below(&self) -> Result<Box<dyn Below>, StoreError> {
+        Ok(Box::new(super::below::Reader::open(&self.file)?))
+    }
+
+    fn settle(&mut self, batches: &[SettledBatch]) -> Result<(), StoreError> {
+        super::below::settle(&mut self.connection, batches)
+    }
+
+    fn settled_to(&mut self) -> Result<u64, StoreError> {
+        let newest: Option<i64> = self.connection.query_row("SELECT max(batch) FROM settled", [], |row| row.get(0))?;
+        Ok(newest.map_or(0, number))
+    }
+
+    fn seals(&mut self, from: u64) -> Result<Vec<Seal>, StoreError> {
+        all(&self.connection, "SELECT * FROM seals WHERE first >= ?1 ORDER BY first", [stored(from)], seal)
     }
 
     fn apply_blocks(&mut self, drop_from: Option<u64>, blocks: &[StepBlock]) -> Result<(), StoreError> {
@@ -275,6 +370,7 @@ impl Store for SqliteStore {
         {
             if let Some(from) = drop_from {
                 transaction.execute("DELETE FROM blocks WHERE number >= ?1", [stored(from)])?;
+                super::below::unsettle(&transaction, from)?;
             }
             let mut insert_block = transaction
                 .prepare_cached("INSERT INTO blocks (number, hash, parent, timestamp) VALUES (?1, ?2, ?3, ?4)")?;
@@ -311,8 +407,10 @@ impl Store for SqliteStore {
         Ok(())
     }
 
-    fn blocks(&mut self) -> Result<Vec<StepBlock>, StoreError> {
-        let blocks = all(&self.connection, "SELECT * FROM blocks ORDER BY number", block)?;
+    fn blocks(&mut self, from: u64, limit: u64) -> Result<Vec<StepBlock>, StoreError> {
+        let sql = "SELECT * FROM blocks WHERE number >= ?1 ORDER BY number LIMIT ?2";
+        let limit = limit.min(i64::MAX.cast_unsigned());
+        let blocks = all(&self.connection, sql, [stored(from), stored(limit)], block)?;
         let mut statement = self.connection.prepare_cached("SELECT * FROM logs WHERE block = ?1 ORDER BY log_index")?;
         let mut steps = Vec::with_capacity(blocks.len());
         for block in blocks {
@@ -343,7 +441,7 @@ impl Store for SqliteStore {
     }
 
     fn found(&mut self) -> Result<HashSet<Key>, StoreError> {
-        let keys = all(&self.connection, "SELECT * FROM found", |row| {
+        let keys = all(&self.connection, "SELECT * FROM found", [], |row| {
             Ok((hash(row, "commitment")?, hash(row, "accumulator")?))
         })?;
         Ok(keys.into_iter().collect())
@@ -384,8 +482,13 @@ impl Store for SqliteStore {
         Ok(())
     }
 
-    fn transactions(&mut self) -> Result<Vec<OutgoingTransaction>, StoreError> {
-        all(&self.connection, "SELECT * FROM transactions ORDER BY nonce, rowid", |row| {
+    fn transactions(&mut self, settled: u64) -> Result<Vec<OutgoingTransaction>, StoreError> {
+        // The old ones hold every batch there ever was: they are picked by the index alone.
+        let sql =
+            "SELECT * FROM transactions WHERE rowid IN (SELECT rowid FROM transactions WHERE state = 'open' OR nonce >
+               (SELECT coalesce(max(nonce), -1) FROM transactions WHERE state IN ('done', 'reverted') AND block <= ?1))
+             ORDER BY nonce, rowid";
+        all(&self.connection, sql, [stored(settled)], |row| {
             let raw: Vec<u8> = row.get("raw")?;
             Ok(OutgoingTransaction {
                 hash: hash(row, "hash")?,

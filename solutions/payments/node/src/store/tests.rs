@@ -48,7 +48,7 @@ fn block(number: u64, fork: u8, logs: usize) -> StepBlock {
 }
 
 fn shown(store: &mut SqliteStore) -> Vec<(u64, B256, Vec<GatewayLog>)> {
-    let blocks = store.blocks().expect("readable");
+    let blocks = store.blocks(0, u64::MAX).expect("readable");
     blocks.into_iter().map(|step| (step.block.number, step.block.hash, step.logs)).collect()
 }
 
@@ -62,7 +62,10 @@ fn the_message_log_reads_back_as_written_and_cannot_be_changed() {
     assert!(store.append_messages(&[logged(2)], &[seal(0, 3)]).is_err(), "and signed once");
     drop(store);
     let mut store = open(&dir);
-    assert_eq!((store.messages().expect("readable"), store.seals().expect("readable")), (log.into(), vec![seal(0, 2)]));
+    assert_eq!(
+        (store.messages(0).expect("readable"), store.seals(0).expect("readable")),
+        (log.into(), vec![seal(0, 2)])
+    );
     drop(store);
     let raw = rusqlite::Connection::open(dir.path().join("node.sqlite")).expect("the file");
     assert!(raw.execute("DELETE FROM messages", []).is_err());
@@ -72,12 +75,27 @@ fn the_message_log_reads_back_as_written_and_cannot_be_changed() {
 }
 
 #[test]
+fn the_first_message_of_interest_is_the_first_of_its_group() {
+    let dir = folder();
+    let mut store = open(&dir);
+    assert_eq!(store.first_unsettled(0, &|_, _| true).expect("readable"), 0, "an empty log");
+    let nonces = |sequence: u64| LoggedMessage { nonce: sequence, ..logged(sequence) };
+    store.append_messages(&[0, 1].map(nonces), &[seal(0, 2)]).expect("written");
+    store.append_messages(&[2, 3, 4].map(nonces), &[seal(2, 3)]).expect("written");
+    for (used_up, first) in [(0, 0), (1, 0), (2, 2), (4, 2), (5, 5)] {
+        assert_eq!(store.first_unsettled(0, &|_, nonce| nonce < used_up).expect("readable"), first, "{used_up}");
+    }
+    assert_eq!(store.first_unsettled(2, &|_, nonce| nonce < 5).expect("readable"), 5);
+    assert_eq!(store.seals(2).expect("readable"), [seal(2, 3)]);
+}
+
+#[test]
 fn a_group_of_messages_is_written_whole_or_not_at_all() {
     let dir = folder();
     let mut store = open(&dir);
     assert!(store.append_messages(&[logged(0), logged(0)], &[seal(0, 2)]).is_err());
     assert!(store.append_messages(&[logged(0)], &[seal(0, 1), seal(0, 1)]).is_err());
-    assert_eq!((store.messages().expect("readable"), store.seals().expect("readable")), (vec![], vec![]));
+    assert_eq!((store.messages(0).expect("readable"), store.seals(0).expect("readable")), (vec![], vec![]));
 }
 
 #[test]
@@ -102,9 +120,9 @@ fn old_blocks_without_events_are_dropped_and_the_tail_stays_gapless() {
     for step in blocks.chunks(64) {
         store.apply_blocks(None, step).expect("written");
     }
-    let kept = store.blocks().expect("readable");
+    let kept = store.blocks(0, u64::MAX).expect("readable");
     assert_eq!(kept[0].block.number, 10);
-    let tail = tail_of(&kept);
+    let tail = tail_of(&kept.iter().map(|step| step.block).collect::<Vec<_>>());
     assert_eq!((tail[0].number, tail[tail.len() - 1].number), (599 - 256, 599));
 }
 
@@ -140,7 +158,33 @@ fn transactions_keep_their_state() {
     ] {
         store.set_transaction(outgoing.hash, state).expect("written");
         outgoing.state = state;
-        assert_eq!(store.transactions().expect("readable"), [outgoing.clone()]);
+        assert_eq!(store.transactions(0).expect("readable"), [outgoing.clone()]);
+    }
+}
+
+#[test]
+fn transactions_that_were_settled_long_ago_are_left_where_they_are() {
+    let dir = folder();
+    let mut store = open(&dir);
+    let outgoing = |number: u8, nonce, state| OutgoingTransaction {
+        hash: B256::repeat_byte(number),
+        nonce,
+        purpose: Purpose::Batch(9),
+        raw: Bytes::from_static(b"raw"),
+        state,
+    };
+    let all = [
+        outgoing(1, 0, TransactionState::Done { block: 5 }),
+        outgoing(2, 1, TransactionState::Replaced),
+        outgoing(3, 1, TransactionState::Reverted { block: 7 }),
+        outgoing(4, 2, TransactionState::Done { block: 9 }),
+        outgoing(5, 3, TransactionState::Open),
+    ];
+    for transaction in &all {
+        store.put_transaction(transaction).expect("written");
+    }
+    for (settled, left) in [(0, 0), (4, 0), (5, 1), (6, 1), (7, 3), (8, 3), (99, 4)] {
+        assert_eq!(store.transactions(settled).expect("readable"), all[left..], "up to block {settled}");
     }
 }
 
@@ -180,8 +224,8 @@ fn a_store_of_an_earlier_version_is_taken_over_with_its_receipts() {
         plain.execute(insert, row).expect("written");
         drop(plain);
         let mut store = open(&dir);
-        assert_eq!(store.messages().expect("readable"), [logged]);
-        assert_eq!(store.seals().expect("readable"), [seal(0, 0)], "signed alone, as it was");
+        assert_eq!(store.messages(0).expect("readable"), [logged]);
+        assert_eq!(store.seals(0).expect("readable"), [seal(0, 0)], "signed alone, as it was");
         assert_eq!(store.found().expect("readable").len(), 0);
     }
 }

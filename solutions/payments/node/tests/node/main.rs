@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod adversary;
+mod base;
 mod comparison;
 mod edges;
 mod exit;

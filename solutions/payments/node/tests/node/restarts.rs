@@ -48,8 +48,10 @@ async fn until_it_dies(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_acknowledged_is_lost_at_any_write_point() {
-    let points: Vec<_> =
-        REGISTRY.iter().filter(|point| point.process == Process::Node && !point.in_comparison()).collect();
+    let points: Vec<_> = REGISTRY
+        .iter()
+        .filter(|point| point.process == Process::Node && !point.in_comparison() && !point.in_base())
+        .collect();
     let mut killed = 0;
     for point in &points {
         for moment in ["before", "after"] {
@@ -138,7 +140,8 @@ async fn a_restart_keeps_receipts_and_accounts() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_killed_at_any_write_point_while_it_contests_still_contests() {
-    let points = REGISTRY.iter().filter(|point| point.process == Process::Node && !point.in_comparison());
+    let points =
+        REGISTRY.iter().filter(|point| point.process == Process::Node && !point.in_comparison() && !point.in_base());
     // A replica promises nothing.
     let points = points.map(|point| point.name).filter(|name| *name != "node.messages.append");
     let moments = points.flat_map(|name| ["before", "after"].map(|moment| format!("{name}:{moment}")));

@@ -317,8 +317,12 @@ fn program() -> PathBuf {
 
 /// A node in a process of its own; no client when it died before it answered.
 pub(crate) async fn spawn(args: &NodeArgs, kill_at: Option<&str>) -> (Child, Option<Client>) {
+    spawn_as(Command::new(program()), args, kill_at).await
+}
+
+/// The same with another program.
+pub(crate) async fn spawn_as(mut command: Command, args: &NodeArgs, kill_at: Option<&str>) -> (Child, Option<Client>) {
     let role = role_name(args.role);
-    let mut command = Command::new(program());
     command
         .args(["--role", role, "--rpc", args.rpc.as_str(), "--gateway", &args.gateway.to_string()])
         .args(["--poll-ms", &args.poll_ms.to_string(), "--batch-age-ms", &args.batch_age_ms.to_string()])
