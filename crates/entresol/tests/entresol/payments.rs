@@ -436,6 +436,9 @@ fn one_leaves_without_plugin_and_node_after_a_restore() {
     account.house.restart_daemon();
     let wallet = account.wallet();
     assert_ne!(wallet.run(&["solution", "show", NAME]).json()["plugin"], "running");
+    until("the network is connected", || {
+        (!wallet.tell(&["exit", NAME, "--no-fund"]).err.contains("still connecting")).then_some(())
+    });
     wallet.run(&["exit", NAME, "--no-fund"]).fails(1, &["the fee is about", "entresol fund"]);
     wallet.tell(&["exit", NAME]).says(&["lacks the fee", "entresol exit payments --account 0"]);
     let fund = account.approve_next("fund");
