@@ -8,7 +8,7 @@ mod base;
 mod verdict;
 
 pub(crate) use base::{Base, posted};
-pub(crate) use verdict::{Key, Known, StandingBatch, Verdict};
+pub(crate) use verdict::{Key, Known, StandingBatch, Verdict, rehearse};
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 

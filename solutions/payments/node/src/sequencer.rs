@@ -17,8 +17,7 @@ use payments_protocol::{Reason, batch::MAX_CHUNK, batch::MAX_CHUNKS, transition}
 use serde_json::json;
 
 use crate::admission::Checked;
-use crate::chain::Chain;
-use crate::parallel;
+use crate::chain::{Chain, rehearse};
 use crate::rpc::{RpcError, code};
 use crate::store::{LoggedMessage, Seal};
 
@@ -343,9 +342,9 @@ impl Sequencer {
             return Ok(None);
         }
         let draft = Batch::draft(id, previous, proposer, start, items, &records);
-        let rehearsal = draft.rehearse(&chain.domain, &before, items)?;
         let known = |id, signature: &Signature| self.vouches(id, signature);
-        let built = match parallel::all(rehearsal.chunks(), |chunk| rehearsal.confirm(chunk, known)) {
+        let (rehearsal, genuine) = rehearse(&chain.domain, &draft, &before, items, &known)?;
+        let built = match genuine {
             true => rehearsal.build(draft),
             false => Batch::build(&chain.domain, &before, id, previous, proposer, start, items, &records)?,
         };

@@ -26,7 +26,7 @@ use crate::{
 mod rehearsal;
 mod submission;
 
-pub use rehearsal::Rehearsal;
+pub use rehearsal::{Rehearsal, RehearsedChunk};
 pub use submission::{Submission, SubmissionError};
 
 /// Most items or records in a chunk: the gateway's MAX_CHUNK. Bounds the gas of a contest.

@@ -56,7 +56,9 @@ pub mod wire;
 
 mod abi;
 
-pub use batch::{Batch, BatchError, BuiltBatch, Chunk, ChunkReport, Preimage, Rehearsal, Replay, Submission};
+pub use batch::{
+    Batch, BatchError, BuiltBatch, Chunk, ChunkReport, Preimage, Rehearsal, RehearsedChunk, Replay, Submission,
+};
 pub use claim::ClaimTo;
 pub use contest::{BadWitness, Contest};
 pub use domain::Domain;

@@ -43,7 +43,7 @@ struct Size {
 }
 
 const FULL: Size = Size {
-    messages: 4_000,
+    messages: 16_000,
     rounds: 5,
     accounts: &[1, 100, 10_000],
     trees: &[1_000, 100_000, 1_000_000],

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use alloy::primitives::{Address, B256};
 use payments_protocol::{
-    Batch, BatchError, ChunkReport, Contest, Domain, Inbox, Item, Outcome, Replay, Signature, State, Submission,
+    Batch, BatchError, ChunkReport, Contest, Domain, Inbox, Item, Outcome, Rehearsal, RehearsedChunk, Replay,
+    Signature, State, Submission,
 };
 
 use super::{Place, accounts_of};
@@ -213,14 +214,30 @@ fn replay(
     items: &[Item],
     known: &Known<'_>,
 ) -> Result<(Replay, bool), BatchError> {
-    let rehearsal = batch.rehearse(domain, before, items)?;
-    let genuine = parallel::all(rehearsal.chunks(), |chunk| rehearsal.confirm(chunk, known));
+    let (rehearsal, genuine) = rehearse(domain, batch, before, items, known)?;
     let replay = match genuine {
         true => rehearsal.replay(batch),
         // Some signature is not its sender's: what happened is something else.
         false => batch.replay(domain, before, items)?,
     };
     Ok((replay, genuine))
+}
+
+/// Executes a batch on trust in its signatures while other cores confirm what was executed. And whether every signature in
+/// range was its sender's.
+pub(crate) fn rehearse(
+    domain: &Domain,
+    batch: &Batch,
+    before: &State,
+    items: &[Item],
+    known: &Known<'_>,
+) -> Result<(Rehearsal, bool), BatchError> {
+    let (rehearsal, genuine) = parallel::all_while_made(
+        batch.roots.len(),
+        |executed| batch.rehearse_ahead(domain, before, items, executed),
+        |chunk: RehearsedChunk| chunk.confirm(known),
+    );
+    Ok((rehearsal?, genuine))
 }
 
 /// The batch, from the transaction's input; everything the event says is compared.

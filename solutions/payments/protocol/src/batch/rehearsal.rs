@@ -3,10 +3,13 @@
 //! What a message does depends on who signed it, and what it signed depends on the messages before it: executed as it
 //! stands, a batch recovers one signature after another. A rehearsal executes it in order and **takes every signature
 //! whose ranges are right for its sender's**. After that nothing depends on anything: each chunk's signatures can be
-//! recovered and its root be hashed on any thread ([`Rehearsal::confirm`]). Is every chunk confirmed, then the rehearsal is
-//! what happened; is one not, then it says nothing and the batch is replayed as it stands.
+//! recovered and its root be hashed on any thread ([`RehearsedChunk::confirm`]), also while later chunks are still being
+//! executed ([`Batch::rehearse_ahead`]). Is every chunk confirmed, then the rehearsal is what happened; is one not, then it
+//! says nothing and the batch is replayed as it stands.
 //!
 //! No threads in here: they are the caller's.
+
+use std::sync::Arc;
 
 use alloy::primitives::{Address, B256};
 
@@ -26,11 +29,16 @@ use crate::{
 pub struct Rehearsal {
     domain: Domain,
     before: State,
-    chunks: Vec<Rehearsed>,
+    chunks: Vec<RehearsedChunk>,
 }
+
+/// A chunk that was executed on trust in its signatures. Cloning is O(1).
+#[derive(Clone, Debug)]
+pub struct RehearsedChunk(Arc<Rehearsed>);
 
 #[derive(Clone, Debug)]
 struct Rehearsed {
+    domain: Domain,
     chunk: Chunk,
     outcomes: Vec<Outcome>,
     fees: u128,
@@ -49,29 +57,37 @@ struct Trusted {
 impl Batch {
     /// Executes the batch on `before` on trust in its signatures. `items` as for [`replay`](Self::replay).
     pub fn rehearse(&self, domain: &Domain, before: &State, items: &[Item]) -> Result<Rehearsal, BatchError> {
+        self.rehearse_ahead(domain, before, items, |_| ())
+    }
+
+    /// [`rehearse`](Self::rehearse) that hands out each chunk as soon as it was executed, in order, so that it can be
+    /// confirmed on another thread while the next one is executed here.
+    pub fn rehearse_ahead(
+        &self,
+        domain: &Domain,
+        before: &State,
+        items: &[Item],
+        mut executed: impl FnMut(RehearsedChunk),
+    ) -> Result<Rehearsal, BatchError> {
         let mut state = before.clone();
-        let chunks =
-            self.chunks(items)?.into_iter().map(|chunk| Rehearsed::of(domain, &mut state, self.proposer, chunk));
+        let chunks = self.chunks(items)?.into_iter().map(|chunk| {
+            let rehearsed = RehearsedChunk(Arc::new(Rehearsed::of(domain, &mut state, self.proposer, chunk)));
+            executed(rehearsed.clone());
+            rehearsed
+        });
         Ok(Rehearsal { domain: *domain, before: before.clone(), chunks: chunks.collect() })
     }
 }
 
-impl Rehearsal {
-    /// Number of chunks.
-    pub fn chunks(&self) -> usize {
-        self.chunks.len()
-    }
-
-    /// Checks the signatures of a chunk that were taken on trust and hashes its root; true if all are their senders'.
+impl RehearsedChunk {
+    /// Checks the signatures that were taken on trust and hashes the root after the chunk; true if all are their senders'.
     ///
     /// `known(id, signature)` may spare a recovery: true only where the caller has recovered this very signature over the
     /// message of this id, and found its sender. Chunks may be confirmed in any order, and on several threads.
-    pub fn confirm(&self, chunk: usize, known: impl Fn(B256, &Signature) -> bool) -> bool {
-        let Some(rehearsed) = self.chunks.get(chunk) else {
-            return false;
-        };
+    pub fn confirm(&self, known: impl Fn(B256, &Signature) -> bool) -> bool {
+        let rehearsed = &self.0;
         let genuine = rehearsed.trusted.iter().all(|Trusted { id, signature, from }| {
-            known(*id, signature) || signature.recover(self.domain.digest(*id)) == Ok(*from)
+            known(*id, signature) || signature.recover(rehearsed.domain.digest(*id)) == Ok(*from)
         });
         if genuine {
             rehearsed.after.root();
@@ -79,10 +95,23 @@ impl Rehearsal {
         genuine
     }
 
+    /// What is known of the chunk, without a copy where nobody else holds it any more.
+    fn into_inner(self) -> Rehearsed {
+        Arc::unwrap_or_clone(self.0)
+    }
+}
+
+impl Rehearsal {
+    /// Its chunks, in order.
+    pub fn chunks(&self) -> &[RehearsedChunk] {
+        &self.chunks
+    }
+
     /// What [`Batch::replay`] says of `batch`, the batch that was rehearsed. Only when **every** chunk was confirmed.
     pub fn replay(self, batch: &Batch) -> Replay {
         let (mut state, mut reports) = (self.before, Vec::with_capacity(self.chunks.len()));
-        for (index, (rehearsed, &claimed)) in self.chunks.into_iter().zip(&batch.roots).enumerate() {
+        let chunks = self.chunks.into_iter().map(RehearsedChunk::into_inner);
+        for (index, (rehearsed, &claimed)) in chunks.zip(&batch.roots).enumerate() {
             let computed = rehearsed.after.root();
             if computed != claimed {
                 let contest = Contest::prove(&self.domain, batch, &state, index, &rehearsed.chunk, claimed);
@@ -96,17 +125,17 @@ impl Rehearsal {
 
     /// The state and the reports of a batch that was found true before, its roots taken as claimed: nothing is hashed.
     pub fn recall(self, batch: &Batch) -> (State, Vec<ChunkReport>) {
-        let state = self.chunks.last().map_or(self.before, |last| last.after.clone());
-        let chunks = self.chunks.into_iter().zip(&batch.roots);
+        let state = self.chunks.last().map_or(self.before, |last| last.0.after.clone());
+        let chunks = self.chunks.into_iter().map(RehearsedChunk::into_inner).zip(&batch.roots);
         let reports = chunks.map(|(Rehearsed { outcomes, fees, .. }, &root)| ChunkReport { outcomes, fees, root });
         (state, reports.collect())
     }
 
     /// `batch` with the roots that it leads to: what [`Batch::build`] gives. Only when **every** chunk was confirmed.
     pub fn build(self, mut batch: Batch) -> BuiltBatch {
-        batch.roots = self.chunks.iter().map(|rehearsed| rehearsed.after.root()).collect();
-        let state = self.chunks.last().map_or(self.before, |last| last.after.clone());
-        let reports = self.chunks.into_iter().map(|rehearsed| {
+        batch.roots = self.chunks.iter().map(|rehearsed| rehearsed.0.after.root()).collect();
+        let state = self.chunks.last().map_or(self.before, |last| last.0.after.clone());
+        let reports = self.chunks.into_iter().map(RehearsedChunk::into_inner).map(|rehearsed| {
             let root = rehearsed.after.root();
             ChunkReport { outcomes: rehearsed.outcomes, fees: rehearsed.fees, root }
         });
@@ -130,7 +159,7 @@ impl Rehearsed {
         };
         let fees = outcomes.iter().map(Outcome::fee).fold(0, u128::wrapping_add);
         credit_fees(state, proposer, fees);
-        Self { chunk, outcomes, fees, after: state.clone(), trusted }
+        Self { domain: *domain, chunk, outcomes, fees, after: state.clone(), trusted }
     }
 }
 
