@@ -96,7 +96,8 @@ fn commit() -> anyhow::Result<(String, bool)> {
 fn histories(options: &DeepOptions) -> anyhow::Result<Value> {
     let report = tempfile::NamedTempFile::new()?;
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(["test", "--release", "-p", "payments-contract", "--test", "histories", "random_histories"]);
+    // Of the whole workspace, as the tests are: one package alone would build its dependencies anew, with fewer features.
+    command.args(["test", "--release", "--workspace", "--test", "histories", "random_histories"]);
     command.args(["--", "--nocapture"]);
     command.env("PAYMENTS_HISTORIES", options.histories.to_string());
     command.env("PAYMENTS_HISTORIES_MINUTES", options.histories_minutes.to_string());

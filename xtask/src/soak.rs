@@ -27,12 +27,12 @@ pub(crate) fn run(minutes: f64, seed: u64) -> anyhow::Result<Value> {
     };
     // The program that is killed is an example beside the test.
     let root = test::repository()?;
-    let build = ["build", "--release", "--quiet", "--package", "payments-node", "--example", "payments-node"];
+    let build = ["build", "--release", "--quiet", "--workspace", "--example", "payments-node"];
     let built = cargo().args(build).current_dir(&root).status().context("cargo does not start")?;
     ensure!(built.success(), "the node does not build ({built})");
     let (minutes, seed) = (minutes.to_string(), seed.to_string());
     let output = cargo()
-        .args(["test", "--release", "--quiet", "--package", "payments-node", "--test", "soak", "--"])
+        .args(["test", "--release", "--quiet", "--workspace", "--test", "soak", "--"])
         .args(["--minutes", &minutes, "--seed", &seed])
         .current_dir(&root)
         .stdout(Stdio::piped())
