@@ -184,23 +184,28 @@ impl Page {
         lock(&self.line).begin(Some(&self.session), method, params)
     }
 
-    /// Goes to an address and waits until it has loaded. A page that is about to go elsewhere by itself takes over: then
-    /// once more.
+    /// Goes to an address and waits until it has loaded. A page that goes elsewhere by itself, before this or in the middle of
+    /// it, takes over: then once more.
     pub(crate) fn go(&self, url: &str) {
         self.call("Page.enable", json!({}));
         self.call("Page.setLifecycleEventsEnabled", json!({ "enabled": true }));
         let deadline = Instant::now() + LIMIT;
-        let gone = loop {
+        loop {
             self.forget("Page.lifecycleEvent");
             let gone = self.call("Page.navigate", json!({ "url": url }));
             match gone.get("errorText").and_then(Json::as_str) {
-                None => break gone,
-                Some("net::ERR_ABORTED") if Instant::now() < deadline => {}
+                None => {}
+                Some("net::ERR_ABORTED") if Instant::now() < deadline => continue,
                 Some(_) => panic!("{url}: {gone}"),
             }
-        };
-        if let Some(loader) = gone.get("loaderId") {
-            self.event("Page.lifecycleEvent", |event| event["name"] == "load" && event["loaderId"] == *loader);
+            // Without a loader it was a place on the same page.
+            let Some(loader) = gone.get("loaderId") else { return };
+            let loaded = self
+                .event("Page.lifecycleEvent", |event| event["name"] == "load" && event["frameId"] == gone["frameId"]);
+            if loaded["loaderId"] == *loader {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{url}: the page goes elsewhere again and again, last {loaded}");
         }
     }
 
